@@ -1,0 +1,52 @@
+import type { HttpError } from '../errors.ts';
+import type { Fields, RequestHead } from './types.ts';
+
+/** A request body that has arrived whole: in memory, or in an unlinked file when it was too long for that. */
+export interface RequestBody {
+  readonly length: number;
+  /** The bytes; empty when `file` holds them. */
+  readonly memory: Buffer;
+  /** An open descriptor, and a path by which another process of the same user can open the same file. */
+  readonly file: { readonly fd: number; readonly path: string } | null;
+}
+
+/** Who asks, and under which name and scheme: as the socket says, or a trusted proxy. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly scheme: 'http' | 'https';
+  readonly serverName: string;
+  readonly serverPort: number;
+}
+
+/**
+ * One request, whole, and the way to answer it. Call `respond` once and then `write` until `last`; or `fail`.
+ * After the client has gone all of them do nothing.
+ */
+export interface Exchange {
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly peer: Peer;
+  /** The client has left, or the answer is complete: nothing more can be sent. */
+  readonly gone: boolean;
+  /** Called when the client has taken enough for `write` to go on after it gave false. */
+  onDrain: (() => void) | null;
+  /** Called once when the client leaves before the answer is complete. */
+  onGone: (() => void) | null;
+  /**
+   * Sends the status line and fields, and the first part of the body.
+   * @returns false when the sender should wait for `onDrain`.
+   * @throws {HttpError} `application-error` when the head holds what may not be sent; nothing has been sent then.
+   */
+  respond(response: ResponseHead, options: { readonly body: Buffer; readonly last: boolean }): boolean;
+  /** Sends the next part of the body. @returns false when the sender should wait for `onDrain`. */
+  write(chunk: Buffer, last: boolean): boolean;
+  /** Answers with an error page; after `respond` it cuts the connection, so that the body cannot pass for whole. */
+  fail(error: HttpError): void;
+}
+
+export interface ResponseHead {
+  /** Status code and reason: `200 OK`. */
+  readonly status: string;
+  readonly fields: Fields;
+}
