@@ -1,0 +1,144 @@
+"""Orders that arrive while a request runs: the control connection and the arbiter's descriptor.
+
+With one lane the application runs in the main thread and there is no other: both descriptors are O_ASYNC, the
+kernel raises SIGIO when something comes, and the handler, in the main thread, takes it without blocking. It
+works inside `time.sleep`, a socket's recv or a busy loop within a tenth of a millisecond, where a thread
+would wait for the interpreter's lock. With several lanes they run in threads, and the main thread waits here.
+"""
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
+from select import POLLIN
+from threading import Thread
+from typing import Callable, Dict, Optional
+
+from .arbiter import Arbiter, poll_once
+from .errorlog import ErrorLog
+from .protocol import ABANDON, DRAIN, FrameError
+from .session import Session
+
+_SIGIO = int(signal.SIGIO)
+
+#: Request ids whose client has gone. A dict for its order: the oldest make room. One may arrive before its
+#: request does, or after the answer, so it cannot be forgotten when no request runs.
+Abandoned = Dict[int, None]
+_ABANDONED_LIMIT = 1000
+
+
+class Control:
+    """Takes orders, whoever calls `drain`: the signal handler, the main thread, or a thread in need."""
+
+    def __init__(self, arbiter: Arbiter, log: ErrorLog) -> None:
+        self.abandoned: Abandoned = {}
+        #: The front said DRAIN: leave as soon as the lanes are dry.
+        self.draining = False
+        self._arbiter = arbiter
+        self._log = log
+        self._session: Optional[Session] = None
+        self._by_signal = False
+        self._busy = False
+        self._again = False
+        # One object: a new bound method each time would never be the one that is installed.
+        self._handler: Callable[[int, object], None] = self._on_signal
+
+    def use_signal(self) -> None:
+        """Installs the handler, then asks for the signal (in this order: unhandled, SIGIO ends a process)."""
+        self._by_signal = True
+        signal.signal(signal.SIGIO, self._handler)
+        _raise_sigio(self._arbiter.descriptor, True)
+        self.drain()
+
+    def attach(self, session: Session) -> None:
+        """Takes orders from this session from now on."""
+        self._session = session
+        if self._by_signal:
+            _raise_sigio(session.control.fileno(), True)
+            self.drain()  # What came before O_ASYNC raised no signal.
+
+    def detach(self) -> None:
+        self._session = None
+
+    def guard(self) -> None:
+        """Goes over to a thread when the application took SIGIO for itself, or blocked it."""
+        if self._by_signal and (
+            getsignal(_SIGIO) is not self._handler or _SIGIO in pthread_sigmask(SIG_BLOCK, ())
+        ):
+            self._by_signal = False
+            self._log.log(
+                "warning",
+                "The application uses SIGIO, by which the front reaches a busy worker; a thread does it from now on.",
+            )
+            _raise_sigio(self._arbiter.descriptor, False)
+            if self._session:
+                _raise_sigio(self._session.control.fileno(), False)
+            self._watch_from_thread()
+
+    def wait(self) -> None:
+        """Takes orders until the session has ended or DRAIN came; the end of the arbiter ends the process."""
+        session = self._session
+        while session is self._session and session is not None and not self.draining:
+            poll_once([(self._arbiter.descriptor, POLLIN), (session.control.fileno(), POLLIN)], None)
+            if not self.drain():
+                return
+
+    def drain(self) -> bool:
+        """Takes what has come, without blocking; False when the session has ended."""
+        self._arbiter.check()
+        session = self._session
+        if session is None:
+            return False
+        try:
+            while True:
+                data = session.control.recv(4096, socket.MSG_DONTWAIT)
+                if not data:
+                    break
+                for kind, _flags, ident, _head, _body in session.decoder.push(data):
+                    self._take(kind, ident, session)
+        except BlockingIOError:
+            return True
+        except (FrameError, OSError):
+            pass
+        session.cut()
+        return False
+
+    def _take(self, kind: int, ident: int, session: Session) -> None:
+        if kind == ABANDON:
+            while len(self.abandoned) >= _ABANDONED_LIMIT:
+                self.abandoned.pop(next(iter(self.abandoned)), None)
+            self.abandoned[ident] = None
+        elif kind == DRAIN:
+            self.draining = True
+            session.stop_reading()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        # A second signal may interrupt this very handler: it only leaves a note.
+        self._again = True
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._again:
+                self._again = False
+                self.drain()
+        finally:
+            self._busy = False
+
+    def _watch_from_thread(self) -> None:
+        Thread(target=self._watch, name="tunicorn-control", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self.draining:
+            self.wait()
+            # Between two sessions only the arbiter is watched.
+            self._arbiter.pause(0.02)
+
+
+def _raise_sigio(descriptor: int, on: bool) -> None:
+    if on:
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)

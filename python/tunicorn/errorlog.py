@@ -1,0 +1,68 @@
+"""The error log: the worker's own lines in the log's format, and `wsgi.errors` for the application."""
+from __future__ import annotations
+
+import os
+import time
+from select import select
+from threading import Lock
+from typing import Iterable
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+class ErrorLog:
+    """A text stream that writes straight to the log's descriptor; safe to use from any thread.
+
+    This is what the application gets as `wsgi.errors` (PEP 3333, "Input and Error Streams").
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, descriptor: int, level: str) -> None:
+        self._descriptor = descriptor
+        self._level = LEVELS.index(level) if level in LEVELS else 1
+        self._lock = Lock()
+
+    def write(self, text: str) -> int:
+        """Writes the text as it is, at once."""
+        if not isinstance(text, str):
+            raise TypeError("wsgi.errors takes str, not %s" % type(text).__name__)
+        self._write_all(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def log(self, level: str, text: str) -> None:
+        """One entry in the log's own format; what follows the first line (a traceback) stays as it is."""
+        if LEVELS.index(level) < self._level:
+            return
+        stamp = time.strftime("[%Y-%m-%d %H:%M:%S %z]")
+        self.write("%s [%d] [%s] %s\n" % (stamp, os.getpid(), level.upper(), text.rstrip("\n")))
+
+    def renew_lock(self) -> None:
+        """For a forked child: the thread that held the lock is not there any more."""
+        self._lock = Lock()
+
+    def _write_all(self, data: bytes) -> None:
+        with self._lock:
+            while data:
+                try:
+                    data = data[os.write(self._descriptor, data) :]
+                except BlockingIOError:
+                    # Whoever shares this pipe may have made it non-blocking; a reader that is gone for good
+                    # must not hold up the application.
+                    if not select([], [self._descriptor], [], 5)[1]:
+                        return
+                except OSError:
+                    return  # A full disk or a closed pipe: no request may fail because of its log.

@@ -1,0 +1,158 @@
+"""A lane: one thread that answers the requests of one connection, in order."""
+from __future__ import annotations
+
+import traceback
+from socket import socket
+from typing import TYPE_CHECKING, Any, Callable, List
+
+from .environ import Environ, request_environ, request_input, shift_path
+from .protocol import FAILED, LAST, PING, PONG, REQUEST, RESPONSE
+from .protocol import Decoder, Frame, FrameError, encode, encode_fields
+from .response import ClientGone, Response
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+#: What one recv takes at most while no long frame has begun.
+_READ = 64 * 1024
+_READ_LONG = 1024 * 1024
+
+
+class Lane:
+    """Serves one connection after another (a front may be replaced), one request at a time."""
+
+    def __init__(self, worker: Worker, number: int) -> None:
+        self.worker = worker
+        self.number = number
+        self.log_environ: List[str] = worker.start.log_environ
+        self._application: Callable[..., Any] = worker.application
+        self._base: Environ = worker.base_environ
+        self._abandoned = worker.abandoned
+        self._after_request = worker.after_request
+        self._socket: socket
+        #: The front is not there any more; what is left of the answer is dropped.
+        self._lost = False
+
+    def serve(self, connection: socket) -> None:
+        """Answers what comes until the connection ends."""
+        self._socket, self._lost = connection, False
+        decoder = Decoder()
+        try:
+            while not self._lost:
+                missing = decoder.missing
+                data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
+                if not data:
+                    return
+                for frame in decoder.push(data):
+                    if not self._lost:
+                        self.take(frame)
+        except FrameError as error:
+            self.worker.log.log("error", "The front sent what is no frame: %s" % error)
+        except OSError:
+            pass  # The front died; the worker looks for the next one.
+
+    def take(self, frame: Frame) -> None:
+        kind, flags, ident, head, body = frame
+        if kind == REQUEST:
+            self.answer(ident, flags, head, body)
+            self._after_request()
+        elif kind == PING:
+            self.write(encode(PONG, ident=ident))
+
+    def answer(self, ident: int, flags: int, head: str, body: bytes) -> None:
+        """Runs the application for one request. Whatever it does, exactly one answer goes out."""
+        environ = request_environ(self._base, head)
+        if self.worker.prefix and not shift_path(environ, self.worker.prefix):
+            self.refuse_path(ident)
+            return
+        response = Response(self, ident, environ)
+        result: Any = None
+        source: Any = None
+        try:
+            environ["wsgi.input"] = source = request_input(flags, body)
+            result = self._application(environ, response.start_response)
+            if type(result) is list or type(result) is tuple:
+                response.finish(result)
+            else:
+                response.stream(result)
+        # Not only Exception: as in gunicorn, sys.exit() in a view is an error of that request alone.
+        except BaseException as error:
+            self.fail(response, error)
+        if hasattr(result, "close"):
+            self.close(response, result)
+        if flags and source is not None:
+            source.close()
+        if self._abandoned:
+            self._abandoned.pop(ident, None)
+
+    def close(self, response: Response, result: Any) -> None:
+        """PEP 3333, "Specification Details": close() is called however the request ended."""
+        try:
+            result.close()
+        except BaseException as error:
+            self.log_failure(response, error, "Error closing the response to")
+
+    def fail(self, response: Response, error: BaseException) -> None:
+        """Logs what the application raised; tells the front, unless the client has its whole answer already."""
+        if isinstance(error, ClientGone):
+            trace = ""
+        else:
+            trace = self.log_failure(response, error, "Error handling request")
+        if response.complete:
+            return
+        response.complete = True
+        fields = [("error", type(error).__name__), ("message", describe(error)[:2000])]
+        body = trace.encode("utf-8", "backslashreplace")[-100_000:]
+        self.write(encode(FAILED, ident=response.ident, head=encode_fields(fields), body=body))
+
+    def log_failure(self, response: Response, error: BaseException, what: str) -> str:
+        """One entry in the error log. Gives the traceback, from the application's first frame on."""
+        trace = format_error(error)
+        environ = response.environ
+        method, url = environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", environ.get("PATH_INFO", ""))
+        self.worker.log.log("error", "%s %s %s\n%s" % (what, method, url, trace))
+        return trace
+
+    def too_much(self, response: Response) -> None:
+        """The application went on after Content-Length bytes; the client has its answer already."""
+        method, url = response.environ.get("REQUEST_METHOD", ""), response.environ.get("RAW_URI", "")
+        text = "The application gave more than its Content-Length of %s bytes; the rest is cut: %s %s"
+        self.worker.log.log("error", text % (response.length, method, url))
+
+    def refuse_path(self, ident: int) -> None:
+        prefix = self.worker.prefix
+        text = "This application answers under %s (environment variable SCRIPT_NAME).\n" % prefix
+        fields = [("404 Not Found", "Content-Type"), ("text/plain; charset=utf-8", "Content-Length")]
+        body = text.encode("latin-1").decode("utf-8", "replace").encode()
+        head = encode_fields(fields) + b"\0%d" % len(body)
+        self.write(encode(RESPONSE, flags=LAST, ident=ident, head=head, body=body))
+
+    def has_left(self, ident: int) -> bool:
+        """Whether nobody waits for further blocks of this answer."""
+        return self._lost or ident in self._abandoned
+
+    def write(self, data: bytes) -> None:
+        """Sends to the front; what it cannot get any more is dropped."""
+        if self._lost:
+            return
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            self._lost = True
+
+
+def describe(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:
+        return "(its text cannot be made)"
+
+
+def format_error(error: BaseException) -> str:
+    """The traceback without the frames of this worker above the application's."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals.get("__package__") == __package__:
+        trace = trace.tb_next
+    if trace is None:
+        trace = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, trace))

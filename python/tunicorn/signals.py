@@ -1,0 +1,52 @@
+"""What a worker does with signals, and what it leaves to its children."""
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Any, Callable, Dict, List
+
+#: A worker leaves on its arbiter's order only: systemd signals the whole cgroup, Ctrl-C the whole terminal,
+#: and requests in flight must be finished all the same.
+_UNMOVED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def stay(_number: int, _frame: object) -> None:
+    """Handles a signal by doing nothing. A handler and not SIG_IGN, which programs we start would inherit."""
+
+
+def ignore_signals() -> Dict[int, Any]:
+    """Makes the process unmoved by signals that reach it directly. Gives the handlers there were before."""
+    before: Dict[int, Any] = {}
+    for number in _UNMOVED:
+        before[number] = signal.signal(number, stay)
+        # A C library in the middle of a read must not see EINTR for a signal that means nothing.
+        signal.siginterrupt(number, False)
+    return before
+
+
+def die_with_parent() -> None:
+    """SIGKILL when the arbiter dies, also inside a C call that lets nobody in (prctl(2), PR_SET_PDEATHSIG)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    except (AttributeError, OSError):
+        pass  # No such call here: the end of descriptor 3 has to do.
+
+
+def free_children(before: Dict[int, Any], let_go: List[Callable[[], None]]) -> None:
+    """Forked children (multiprocessing, os.fork) get their signals back, and `let_go` (read at the fork) closes what is ours.
+
+    Otherwise `Process.terminate()` would do nothing, and a child that lives on would keep the connections of
+    a dead worker open.
+    """
+
+    def after_fork() -> None:
+        for close in let_go:
+            close()
+        for number, handler in before.items():
+            if signal.getsignal(number) is stay:
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=after_fork)
