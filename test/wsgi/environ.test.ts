@@ -74,7 +74,7 @@ describe('PATH_INFO (PEP 3333, URL reconstruction; RFC 3875 §4.1.5)', () => {
     ['', '/'],
     ['*', ''],
   ])('%s becomes %s', (path, expected) => {
-    expect(environ({ path })['PATH_INFO']).toBe(expected);
+    expect(environ({ path }).PATH_INFO).toBe(expected);
   });
 
   test('%00 is refused', () => {

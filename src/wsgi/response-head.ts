@@ -1,0 +1,70 @@
+/** What an application may say as status and headers (PEP 3333, "The start_response() Callable"). */
+import type { Fields } from '../http/types.ts';
+import type { Header } from './types.ts';
+
+/** RFC 9110 §5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Line ends would begin a header or response of the application's user (response splitting). */
+const CONTROLS = /[\0-\x08\x0a-\x1f\x7f]/;
+const BEYOND_LATIN1 = /[^\0-\xff]/;
+const STATUS = /^[1-9]\d\d /;
+
+/**
+ * They belong to the connection, which is the server's alone (PEP 3333, "Other HTTP Features"): two opinions
+ * about `Transfer-Encoding` would let a body pass for the next response.
+ */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'trailers',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** @throws {TypeError} when `status` is not of the form `200 OK`. */
+export function checkStatus(status: unknown): asserts status is string {
+  if (typeof status !== 'string') throw new TypeError(`The status must be a string, not ${typeof status}.`);
+  if (!STATUS.test(status) || CONTROLS.test(status) || BEYOND_LATIN1.test(status)) {
+    throw new TypeError(`The status must be like "200 OK" (PEP 3333), not ${JSON.stringify(status)}.`);
+  }
+}
+
+/**
+ * The headers as a flat list.
+ * @throws {TypeError} for what is no list of pairs of strings, for names and values that no header can have,
+ * and for hop-by-hop headers.
+ */
+export function checkHeaders(headers: readonly Header[]): Fields {
+  if (!Array.isArray(headers)) throw new TypeError('The headers must be an array of [name, value].');
+  const fields: Fields = [];
+  for (const header of headers as readonly unknown[]) {
+    if (!Array.isArray(header) || header.length !== 2) {
+      throw new TypeError(`A header must be [name, value], not ${JSON.stringify(header)}.`);
+    }
+    const [name, value] = header as readonly unknown[];
+    if (typeof name !== 'string' || typeof value !== 'string') {
+      throw new TypeError(`Name and value of a header must be strings: ${JSON.stringify(header)}.`);
+    }
+    checkHeader(name, value);
+    fields.push(name, value);
+  }
+  return fields;
+}
+
+function checkHeader(name: string, value: string): void {
+  if (!TOKEN.test(name)) throw new TypeError(`${JSON.stringify(name)} cannot be the name of a header.`);
+  if (HOP_BY_HOP.has(name.toLowerCase())) {
+    throw new TypeError(`The header ${name} is the server's own (hop-by-hop, PEP 3333).`);
+  }
+  if (CONTROLS.test(value)) {
+    throw new TypeError(`The header ${name} holds a control character: ${JSON.stringify(value)}.`);
+  }
+  if (BEYOND_LATIN1.test(value)) {
+    throw new TypeError(`The header ${name} holds more than latin-1: ${JSON.stringify(value)}.`);
+  }
+}

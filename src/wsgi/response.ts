@@ -1,0 +1,88 @@
+import type { Exchange } from '../http/exchange.ts';
+import type { Fields } from '../http/types.ts';
+import { checkHeaders, checkStatus } from './response-head.ts';
+import type { Chunk, ExcInfo, Header, Write } from './types.ts';
+
+/** The client has left while something else was awaited. */
+export const GONE = Symbol('gone');
+const DONE = Promise.resolve();
+
+/**
+ * One answer as PEP 3333 has it made: `start` is `startResponse`; the head is kept until the first bytes are
+ * there, so that an error before them can still replace it.
+ */
+export class Response {
+  readonly #exchange: Exchange;
+  /** Told of errors that come when nobody waits for them any more. */
+  readonly #report: (error: unknown) => void;
+  #status = '';
+  #fields: Fields | null = null;
+  #sent = false;
+  #abandon: (() => void) | null = null;
+
+  constructor(exchange: Exchange, report: (error: unknown) => void) {
+    this.#exchange = exchange;
+    this.#report = report;
+    exchange.onGone = () => this.#abandon?.();
+  }
+
+  get gone(): boolean {
+    return this.#exchange.gone;
+  }
+
+  start(status: string, headers: readonly Header[], excInfo?: ExcInfo): Write {
+    if (excInfo !== undefined && this.#sent) throw excInfo;
+    if (excInfo === undefined && this.#fields !== null) {
+      throw new Error('startResponse was called a second time without excInfo (PEP 3333).');
+    }
+    checkStatus(status);
+    this.#fields = checkHeaders(headers);
+    this.#status = status;
+    return (chunk) => (this.send(toBuffer(chunk), false) ? DONE : this.drained());
+  }
+
+  /**
+   * Sends the head, when it has not been sent, and a part of the body.
+   * @returns false when the sender should wait for `drained`.
+   */
+  send(body: Buffer, last: boolean): boolean {
+    if (this.#sent) return this.#exchange.write(body, last);
+    if (this.#fields === null) throw new Error('startResponse was not called before the body (PEP 3333).');
+    const goOn = this.#exchange.respond({ status: this.#status, fields: this.#fields }, { body, last });
+    this.#sent = true;
+    return goOn;
+  }
+
+  /** Fulfilled when the client has taken enough for more to be sent, or has left. */
+  drained(): Promise<void> {
+    if (this.#exchange.gone) return DONE;
+    return new Promise((resolve) => {
+      this.#abandon = resolve;
+      this.#exchange.onDrain = resolve;
+    });
+  }
+
+  /** What the promise gives, or GONE as soon as the client has left, as it may never be fulfilled then. */
+  unlessGone<T>(promise: PromiseLike<T>): Promise<T | typeof GONE> {
+    return new Promise((resolve, reject) => {
+      this.#abandon = () => resolve(GONE);
+      if (this.#exchange.gone) resolve(GONE);
+      promise.then(resolve, (error: unknown) =>
+        this.#exchange.gone ? this.#late(error, reject) : reject(error),
+      );
+    });
+  }
+
+  #late(error: unknown, reject: (error: unknown) => void): void {
+    this.#report(error);
+    reject(error);
+  }
+}
+
+/** @throws {TypeError} for what is no part of a body. */
+export function toBuffer(chunk: Chunk | undefined): Buffer {
+  if (typeof chunk === 'string') return Buffer.from(chunk);
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  throw new TypeError(`A part of the body must be a Uint8Array or a string, not ${typeof chunk}.`);
+}

@@ -1,0 +1,139 @@
+import { inspect } from 'node:util';
+import { HttpError } from '../errors.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { environEntries } from './environ.ts';
+import { BodyInput } from './input.ts';
+import { GONE, Response, toBuffer } from './response.ts';
+import type { Application, Body, Chunk, Environ, ErrorStream } from './types.ts';
+
+export interface RunOptions {
+  /** Takes what is written to `wsgi.errors`, and the stack of an application that failed. */
+  readonly errors: (text: string) => void;
+  /** For `SERVER_SOFTWARE`. */
+  readonly serverSoftware: string;
+  /** `wsgi.multiprocess`: other processes run the same application. */
+  readonly multiprocess?: boolean;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Runs the application for one request by the rules of PEP 3333, and gives back the request body. What the
+ * application throws is told to `errors`, and the client gets a 500, or is cut when the head has been sent.
+ * @returns when the application's iterable has been closed; never rejects.
+ */
+export async function runApplication(
+  app: Application,
+  exchange: Exchange,
+  options: RunOptions,
+): Promise<void> {
+  const report = (error: unknown) => options.errors(describe(exchange, error));
+  const input = new BodyInput(exchange.body);
+  const response = new Response(exchange, report);
+  let body: Body | undefined;
+  try {
+    const environ = makeEnviron(exchange, input, options);
+    const given = app(environ, (status, headers, excInfo) => response.start(status, headers, excInfo));
+    body = isPromise(given) ? await given : given;
+    await sendBody(body, response, report);
+  } catch (error) {
+    report(error);
+    exchange.fail(error instanceof HttpError ? error : new HttpError('application-error', String(error)));
+  }
+  await quietly(() => body?.close?.(), report);
+  input.end();
+  exchange.release();
+}
+
+async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
+  // The commonest answer, and the only one whose length is known before it is sent (PEP 3333, "Handling the
+  // Content-Length Header").
+  if (Array.isArray(body) && body.length === 1) {
+    response.send(toBuffer(body[0]), true);
+    return;
+  }
+  const iterator = iterate(body);
+  let ended = false;
+  try {
+    while (!response.gone && !ended) {
+      const next = iterator.next();
+      const step = isPromise(next) ? await response.unlessGone(next) : next;
+      if (step === GONE) return;
+      ended = step.done === true;
+      const chunk = ended ? EMPTY : toBuffer(step.value);
+      // An empty part may not send the head (PEP 3333, "The start_response() Callable").
+      if (chunk.length === 0 && !ended) continue;
+      if (!response.send(chunk, ended) && !ended) await response.drained();
+    }
+  } finally {
+    if (!ended) await quietly(() => stop(iterator, response), report);
+  }
+}
+
+type Parts = Iterator<Chunk> | AsyncIterator<Chunk>;
+
+/** @throws {TypeError} for what is no body. */
+function iterate(body: unknown): Parts {
+  const given = body as Partial<Iterable<Chunk> & AsyncIterable<Chunk>> | null | undefined;
+  // Both would be iterated by the character or byte: never what was meant.
+  if (typeof body === 'string' || body instanceof Uint8Array) {
+    throw new TypeError('The application gave one string or Uint8Array: give an array that holds it.');
+  }
+  const parts = given?.[Symbol.asyncIterator]?.() ?? given?.[Symbol.iterator]?.();
+  if (parts === undefined) {
+    throw new TypeError(
+      `The application gave ${inspect(body, { depth: 0 })} instead of an iterable of parts.`,
+    );
+  }
+  return parts;
+}
+
+/** Runs the `finally` blocks of a generator that is not wanted to its end. */
+async function stop(iterator: Parts, response: Response): Promise<void> {
+  const stopping = iterator.return?.();
+  if (isPromise(stopping)) await response.unlessGone(stopping);
+}
+
+/** What fails while tidying up is told, and hides nothing else. */
+async function quietly(action: () => unknown, report: (error: unknown) => void): Promise<void> {
+  try {
+    const result = action();
+    if (isPromise(result)) await result;
+  } catch (error) {
+    report(error);
+  }
+}
+
+function makeEnviron(exchange: Exchange, input: BodyInput, options: RunOptions): Environ {
+  const { head, peer, body } = exchange;
+  const entries = environEntries({ head, peer, bodyLength: body.length });
+  const environ: Record<string, unknown> = {};
+  for (let i = 0; i + 1 < entries.length; i += 2) environ[entries[i] ?? ''] = entries[i + 1];
+  environ.SERVER_SOFTWARE = options.serverSoftware;
+  environ['wsgi.version'] = [1, 0];
+  environ['wsgi.input'] = input;
+  environ['wsgi.input_terminated'] = true;
+  environ['wsgi.errors'] = errorStream(options.errors);
+  environ['wsgi.multithread'] = true;
+  environ['wsgi.multiprocess'] = options.multiprocess ?? false;
+  environ['wsgi.run_once'] = false;
+  return environ as Environ;
+}
+
+function errorStream(sink: (text: string) => void): ErrorStream {
+  return {
+    write: (text) => sink(text),
+    flush: () => undefined,
+    writelines: (lines) => {
+      for (const line of lines) sink(line);
+    },
+  };
+}
+
+function describe(exchange: Exchange, error: unknown): string {
+  return `Error in the application for ${exchange.head.method} ${exchange.head.target}:\n${inspect(error)}\n`;
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}

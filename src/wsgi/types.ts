@@ -1,0 +1,97 @@
+/**
+ * WSGI (PEP 3333) in TypeScript: the same contract, with promises and async iterables where Python would block.
+ *
+ * Strings of `environ`, the status and the headers are what the PEP calls native strings: latin-1, one character
+ * a byte. `Buffer.from(environ.PATH_INFO, 'latin1').toString()` gives a path in UTF-8.
+ */
+
+/** A part of a response body. Strings are sent in UTF-8; the bytes of an array may not change afterwards. */
+export type Chunk = Uint8Array | string;
+
+/** `wsgi.input`: the request body, which has arrived whole before the application is called. */
+export interface InputStream {
+  /** The next `size` bytes, fewer at the end; all that is left without `size`, or with a negative one. */
+  read(size?: number): Buffer;
+  /** Up to and with the next line feed, at most `size` bytes; empty at the end. */
+  readline(size?: number): Buffer;
+  /** The lines that are left; with `hint`, none is begun once so many bytes have been read. */
+  readlines(hint?: number): Buffer[];
+  [Symbol.iterator](): Iterator<Buffer>;
+}
+
+/** `wsgi.errors`: text for the error log. */
+export interface ErrorStream {
+  write(text: string): void;
+  flush(): void;
+  writelines(lines: Iterable<string>): void;
+}
+
+/** The CGI variables of one request, the `wsgi.*` keys, and whatever a server or middleware adds. */
+export interface Environ {
+  REQUEST_METHOD: string;
+  /** Path of the application itself, without a slash at the end; empty at the root. */
+  SCRIPT_NAME: string;
+  /** Path within the application, percent-decoded to bytes; empty or begins with a slash. */
+  PATH_INFO: string;
+  QUERY_STRING: string;
+  CONTENT_TYPE?: string;
+  /** Decimal number of bytes. */
+  CONTENT_LENGTH?: string;
+  SERVER_NAME: string;
+  SERVER_PORT: string;
+  /** `HTTP/1.1` or `HTTP/1.0`. */
+  SERVER_PROTOCOL: string;
+  SERVER_SOFTWARE?: string;
+  REMOTE_ADDR?: string;
+  REMOTE_PORT?: string;
+  /** The request target as it came, not decoded. */
+  RAW_URI?: string;
+  REQUEST_URI?: string;
+  /** `[1, 0]` */
+  'wsgi.version': readonly [number, number];
+  'wsgi.url_scheme': 'http' | 'https';
+  'wsgi.input': InputStream;
+  'wsgi.errors': ErrorStream;
+  /** The application may be called again before an earlier call has ended: always true in JavaScript. */
+  'wsgi.multithread': boolean;
+  'wsgi.multiprocess': boolean;
+  'wsgi.run_once': boolean;
+  /** `wsgi.input` ends by itself, so `CONTENT_LENGTH` need not be counted. */
+  'wsgi.input_terminated'?: boolean;
+  /** Header fields of the request: `User-Agent` is `HTTP_USER_AGENT`. */
+  [header: `HTTP_${string}`]: string | undefined;
+  [key: string]: unknown;
+}
+
+/** Name and value. */
+export type Header = readonly [name: string, value: string];
+
+/** What was caught, so that an error handler may replace a head that is not yet sent; `undefined` is none. */
+export type ExcInfo = unknown;
+
+/**
+ * Sends a part of the body at once; only for applications that cannot give an iterable. The promise is
+ * fulfilled when the client has taken enough for more to be sent.
+ */
+export type Write = (chunk: Chunk) => Promise<void>;
+
+/**
+ * Sets status (`200 OK`) and headers of the response. They are sent with the first part of the body that is
+ * not empty, or with the first call of `write`.
+ * @throws {TypeError} when status or headers are not of the right form, or hold what the server alone may say.
+ * @throws {Error} at a second call without `excInfo`.
+ * @throws `excInfo` itself when the head has been sent already.
+ */
+export type StartResponse = (status: string, headers: readonly Header[], excInfo?: ExcInfo) => Write;
+
+/** A response body. When it is over, or nobody wants it any more, `return()` and then `close()` are called. */
+export type Body = (Iterable<Chunk> | AsyncIterable<Chunk>) & { close?: () => unknown };
+
+/**
+ * An application. It may be a generator function, which runs nothing before the first part is asked for
+ * (so that `startResponse` is called in time), an async one, or give a promise of a body.
+ */
+export type Application = (environ: Environ, startResponse: StartResponse) => Body | Promise<Body>;
+
+/** Wraps an application in another. */
+export type Middleware = (app: Application) => Application;
