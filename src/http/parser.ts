@@ -141,7 +141,7 @@ export class RequestParser {
       throw new HttpError('bad-request-line', 'Too many empty lines.');
   }
 
-  /** The same as line by line, on one string: 2 µs for a browser's request instead of 6 (measured). */
+  /** The same as line by line, on one string: 3.9 µs for a browser's request of 12 fields instead of 6.6 (measured). */
   #readWholeHead(text: string): RequestEvent {
     let end = lineEnd(text, 0);
     if (end > this.#requestLine.limit) throw tooLong(this.#requestLine);

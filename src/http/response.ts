@@ -232,7 +232,8 @@ function checkFields(fields: readonly string[]): HeadFacts {
 function learnKind(name: string): Kind {
   if (!TOKEN.test(name)) throw refused(`${quote(name)} is no field name.`);
   const kind = SPECIAL.get(name.toLowerCase()) ?? 'plain';
-  if (KINDS.size < KINDS_KEPT) KINDS.set(name, kind);
+  // A copy: `name` may be a slice that keeps a whole answer head in memory.
+  if (KINDS.size < KINDS_KEPT) KINDS.set(Buffer.from(name, 'latin1').toString('latin1'), kind);
   return kind;
 }
 
