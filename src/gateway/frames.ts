@@ -89,7 +89,7 @@ export function encodeFrame(frame: Pick<Frame, 'kind' | 'id'> & Partial<Frame>):
   bytes.writeUInt32LE(frame.id, 4);
   bytes.writeUInt32LE(head.length, 8);
   bytes.writeUInt32LE(body.length, 12);
-  bytes.latin1Write(head, HEADER_LENGTH);
+  bytes.write(head, HEADER_LENGTH, 'latin1');
   body.copy(bytes, HEADER_LENGTH + head.length);
   return bytes;
 }
@@ -146,7 +146,7 @@ function decodeFrame(bytes: Buffer, at: number): Frame {
     kind: bytes[at] ?? 0,
     flags: bytes[at + 1] ?? 0,
     id: bytes.readUInt32LE(at + 4),
-    head: bytes.latin1Slice(at + HEADER_LENGTH, headEnd),
+    head: bytes.toString('latin1', at + HEADER_LENGTH, headEnd),
     body: bytes.subarray(headEnd, headEnd + bytes.readUInt32LE(at + 12)),
   };
 }

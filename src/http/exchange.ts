@@ -29,6 +29,10 @@ export interface Exchange {
   readonly peer: Peer;
   /** The client has left, or the answer is complete: nothing more can be sent. */
   readonly gone: boolean;
+  /** What the handler has to say for the access log. */
+  trace: Trace | null;
+  /** Set by the handler while the request waits for its turn: a client that half-closes then counts as gone. */
+  waiting: boolean;
   /** Called when the client has taken enough for `write` to go on after it gave false. */
   onDrain: (() => void) | null;
   /** Called once when the client leaves before the answer is complete. */
@@ -43,6 +47,15 @@ export interface Exchange {
   write(chunk: Buffer, last: boolean): boolean;
   /** Answers with an error page; after `respond` it cuts the connection, so that the body cannot pass for whole. */
   fail(error: HttpError): void;
+  /** The handler needs the request body no longer. Owed once for every exchange, however it ended. */
+  release(): void;
+}
+
+export interface Trace {
+  /** Process id of the worker that ran the request. */
+  readonly pid: number;
+  /** The keys of `environ` that the log format names. */
+  readonly environ: ReadonlyMap<string, string> | null;
 }
 
 export interface ResponseHead {

@@ -1,0 +1,135 @@
+import type { HttpError } from '../errors.ts';
+import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/exchange.ts';
+import { errorResponse, type Framing, frameResponse } from '../http/response.ts';
+import type { Fields, RequestHead } from '../http/types.ts';
+import { type Client, SERVER } from './client.ts';
+
+/** As nginx logs it: the client left before there was an answer. */
+const CLIENT_LEFT = 499;
+
+export interface AnswerOptions {
+  readonly client: Client;
+  readonly head: RequestHead;
+  readonly peer: Peer;
+  readonly body: RequestBody;
+  readonly release: () => void;
+}
+
+/** The answer to one request on its client's connection. */
+export class Answer implements Exchange {
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly peer: Peer;
+  readonly #client: Client;
+  readonly #release: () => void;
+  #framing: Framing | null = null;
+  #gone = false;
+  waiting = false;
+  trace: Trace | null = null;
+  onDrain: (() => void) | null = null;
+  onGone: (() => void) | null = null;
+  /** Status and fields as they were sent, and the body bytes that followed them. */
+  status = CLIENT_LEFT;
+  fields: Fields = [];
+  bytes = 0;
+
+  constructor({ client, head, peer, body, release }: AnswerOptions) {
+    this.#client = client;
+    this.head = head;
+    this.peer = peer;
+    this.body = body;
+    this.#release = release;
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  respond(response: ResponseHead, part: { readonly body: Buffer; readonly last: boolean }): boolean {
+    if (this.#gone) return true;
+    const { context, outgoing, lastAnswer, local } = this.#client;
+    const framing = frameResponse(this.head, response, {
+      ...part,
+      date: context.date(),
+      server: SERVER,
+      close: lastAnswer,
+    });
+    this.#framing = framing;
+    this.status = framing.status;
+    this.fields = response.fields;
+    // Whoever reads from a UNIX socket cannot tell an end from a break where the close ends the body: such an
+    // answer leaves only when it is whole.
+    if (local.unix && framing.isDelimitedByClose && !part.last) outgoing.hold();
+    outgoing.onDrain = () => this.onDrain?.();
+    return this.#wrote(outgoing.writeHead(framing.head, this.#encode(framing, part)), part.last);
+  }
+
+  write(chunk: Buffer, last: boolean): boolean {
+    const framing = this.#framing;
+    if (this.#gone || framing === null) return true;
+    return this.#wrote(this.#client.outgoing.write(this.#encode(framing, { body: chunk, last })), last);
+  }
+
+  #encode(framing: Framing, { body, last }: { readonly body: Buffer; readonly last: boolean }): Buffer[] {
+    const overrun = framing.overrun;
+    const parts = framing.encode(body, last);
+    if (!framing.bodyless) this.bytes += body.length - (framing.overrun - overrun);
+    return parts;
+  }
+
+  #wrote(flowing: boolean, last: boolean): boolean {
+    if (last) this.#complete();
+    else this.#client.watchSending();
+    return flowing;
+  }
+
+  #complete(): void {
+    const framing = this.#framing;
+    if (framing === null) return;
+    const client = this.#client;
+    const title = `${this.head.method} ${this.head.target}`;
+    if (framing.overrun > 0) {
+      client.context.warn(
+        `The application sent ${framing.overrun} bytes more than its Content-Length for ${title}: they were cut off.`,
+      );
+    }
+    if (framing.missing > 0) {
+      client.context.warn(
+        `The application sent ${framing.missing} bytes less than its Content-Length for ${title}: ` +
+          'the connection is closed.',
+      );
+      return this.#break();
+    }
+    if (client.outgoing.held) client.outgoing.release();
+    client.watchSending();
+    this.#gone = true;
+    client.answered(this, framing.keepAlive);
+  }
+
+  fail(error: HttpError): void {
+    if (this.#gone) return;
+    const { outgoing } = this.#client;
+    // Nothing of a held answer has left: it can still be told what happened.
+    if (outgoing.held) outgoing.discard();
+    else if (this.#framing !== null) return this.#break();
+    const response = errorResponse(error);
+    this.bytes = 0;
+    this.respond(response, { body: response.body, last: true });
+  }
+
+  #break(): void {
+    this.#gone = true;
+    this.#client.broken(this);
+  }
+
+  /** The connection is gone. */
+  onClientGone(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.onGone?.();
+  }
+
+  release(): void {
+    this.#release();
+  }
+}

@@ -1,0 +1,405 @@
+import type { Socket } from 'node:net';
+import { HttpError } from '../errors.ts';
+import type { Exchange, Peer, RequestBody } from '../http/exchange.ts';
+import { RequestParser } from '../http/parser.ts';
+import { errorResponse, frameResponse } from '../http/response.ts';
+import type { Fields, Limits, RequestEvent, RequestHead } from '../http/types.ts';
+import { Answer } from './answer.ts';
+import { BodyCollector, NO_BODY } from './body.ts';
+import type { DeadlineList } from './deadlines.ts';
+import { Outgoing } from './outgoing.ts';
+import type { Room } from './room.ts';
+
+/** A pipelining client is read no further once this much waits unparsed behind its request. */
+const READ_AHEAD_BYTES = 64 * 1024;
+/** What a refused client may still send before the connection is cut (RFC 9112 §9.6). */
+const LINGER_BYTES = 1024 * 1024;
+/** Value of the Server field: no version, which only helps those who look for old ones. */
+export const SERVER = 'tunicorn';
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** The deadlines of a client's connection; each list has one delay. */
+export interface ClientDeadlines {
+  readonly head: DeadlineList<Client>;
+  readonly body: DeadlineList<Client>;
+  readonly idle: DeadlineList<Client>;
+  readonly send: DeadlineList<Client>;
+  readonly linger: DeadlineList<Client>;
+}
+
+/** What one answer amounted to, for counters and the access log. */
+export interface Outcome {
+  /** Null when the head could not be read. */
+  readonly head: RequestHead | null;
+  readonly requestLine: string;
+  readonly peer: Peer;
+  readonly exchange: Exchange | null;
+  /** Of the answer; 499 when the client left before there was one. */
+  readonly status: number;
+  readonly fields: Fields;
+  /** Body bytes given to the connection. */
+  readonly bytes: number;
+  readonly startedAt: number;
+}
+
+/** What all connections of one server share. */
+export interface ClientContext {
+  readonly limits: Limits;
+  readonly bodyMemory: number;
+  readonly keepAlive: boolean;
+  readonly room: Room;
+  readonly deadlines: ClientDeadlines;
+  readonly clients: Set<Client>;
+  /** No answer keeps its connection open any longer. */
+  readonly stopping: boolean;
+  /** Today as the Date field wants it. */
+  date(): string;
+  /** @throws {HttpError} `bad-scheme` when trusted proxies contradict each other */
+  resolvePeer(fields: Fields, client: Client): Peer;
+  handle(exchange: Exchange): void;
+  /** The connection is gone. */
+  left(client: Client): void;
+  finished(outcome: Outcome): void;
+  warn(message: string): void;
+}
+
+/**
+ * `idle`: between requests. `receiving`: a request has begun. `answering`: a whole request is with its handler.
+ * `closing`: the last answer is out, what still comes is discarded. `closed`: the socket is gone.
+ */
+type State = 'idle' | 'receiving' | 'answering' | 'closing' | 'closed';
+
+/** One client connection: reads requests one after the other, and answers each before it looks at the next. */
+export class Client {
+  readonly socket: Socket;
+  readonly local: { readonly host: string; readonly port: number; readonly unix: boolean };
+  readonly outgoing: Outgoing;
+  readonly #context: ClientContext;
+  readonly #parser: RequestParser;
+  #state: State = 'idle';
+  #head: RequestHead | null = null;
+  #peer: Peer | null = null;
+  #body: BodyCollector | null = null;
+  #bodyWaits = false;
+  #answer: Answer | null = null;
+  #startedAt = 0;
+  #halfClosed = false;
+  #advancing = false;
+  #discarded = 0;
+
+  constructor(socket: Socket, context: ClientContext, local: Client['local']) {
+    this.socket = socket;
+    this.local = local;
+    this.#context = context;
+    this.#parser = new RequestParser(context.limits);
+    this.outgoing = new Outgoing(socket, context.room);
+    this.outgoing.onEmpty = () => this.#onEmpty();
+    this.outgoing.onFailure = () => this.cut();
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => this.#onHalfClose());
+    socket.on('close', () => this.#onClose());
+    // The reset of a client that left; `close` follows.
+    socket.on('error', () => {});
+    context.clients.add(this);
+    context.deadlines.head.add(this);
+  }
+
+  /** Whether it is between requests, with nothing owed to it. */
+  get idle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** Closes a connection on which nothing is under way; others close after their answer. */
+  closeIfIdle(): void {
+    if (this.#state === 'idle') this.#close();
+  }
+
+  /** The head did not come in time. */
+  onHeadDue(): void {
+    if (this.#state === 'idle') this.#close();
+    else this.#refuse(new HttpError('head-timeout'));
+  }
+
+  onBodyDue(): void {
+    this.#refuse(new HttpError('body-timeout'));
+  }
+
+  onIdleDue(): void {
+    if (this.#state !== 'idle') return;
+    // What it was sent is still on its way: it reads slowly, which another deadline watches.
+    if (this.outgoing.blocked || this.socket.writableLength > 0) this.#context.deadlines.send.add(this);
+    else this.#close();
+  }
+
+  /** It took nothing for the whole delay. */
+  onSendDue(): void {
+    this.#context.warn(`A client at ${this.address} stopped reading its answer; the connection is cut.`);
+    this.cut();
+  }
+
+  get address(): string {
+    return this.socket.remoteAddress ?? '';
+  }
+
+  /** Ends the connection so that no client can take what it got for whole. */
+  cut(): void {
+    // A UNIX socket has no reset; there an end without the last chunk must do.
+    if (this.local.unix) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state === 'closing') return this.#discard(chunk);
+    if (this.#state === 'idle') this.#begin();
+    this.#parser.push(chunk);
+    this.#advance();
+  }
+
+  #begin(): void {
+    this.#state = 'receiving';
+    this.#startedAt = performance.now();
+    const { idle, head } = this.#context.deadlines;
+    idle.delete(this);
+    if (!head.has(this)) head.add(this);
+  }
+
+  /** Works through what has arrived, up to a whole request that has to be answered first. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    try {
+      while (this.#state === 'receiving' && !this.#bodyWaits && this.#step());
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(error);
+    } finally {
+      this.#advancing = false;
+    }
+    this.#throttle();
+  }
+
+  /** @throws {HttpError} when the request has to be refused */
+  #step(): boolean {
+    const event = this.#parser.next();
+    if (event === null) return false;
+    this.#onEvent(event);
+    if (this.#state === 'idle' && this.#parser.buffered > 0 && !this.outgoing.blocked) this.#begin();
+    return true;
+  }
+
+  #onEvent(event: RequestEvent): void {
+    switch (event.type) {
+      case 'head':
+        return this.#onHead(event.head);
+      case 'data':
+        return this.#onBodyData(event.data);
+      case 'end':
+        return this.#onBodyEnd();
+    }
+  }
+
+  #onHead(head: RequestHead): void {
+    const { deadlines, room, bodyMemory } = this.#context;
+    deadlines.head.delete(this);
+    this.#head = head;
+    this.#peer = this.#context.resolvePeer(head.fields, this);
+    if (head.body === 0) return;
+    deadlines.body.add(this);
+    this.#body = new BodyCollector(room, bodyMemory);
+    // A client that has begun to send does not wait for it (RFC 9110 §10.1.1).
+    if (head.expectContinue && this.#parser.buffered === 0) this.outgoing.writeHead(CONTINUE, []);
+  }
+
+  #onBodyData(data: Buffer): void {
+    const body = this.#body;
+    if (body === null) return;
+    if (body.add(data)) return this.#context.deadlines.body.add(this);
+    if (body.error !== null) throw body.error;
+    // The disk is slower than the client: that is not the client's fault.
+    this.#bodyWaits = true;
+    this.#context.deadlines.body.delete(this);
+    body.onReady = () => this.#onBodyReady(body);
+  }
+
+  #onBodyReady(body: BodyCollector): void {
+    this.#bodyWaits = false;
+    if (this.#state !== 'receiving') return;
+    if (body.error !== null) return this.#refuse(body.error);
+    this.#context.deadlines.body.add(this);
+    this.#advance();
+  }
+
+  #onBodyEnd(): void {
+    this.#context.deadlines.body.delete(this);
+    this.#state = 'answering';
+    if (this.#body === null) return this.#hand(NO_BODY);
+    this.#body.finish((body) => {
+      if (this.#state !== 'answering') return;
+      if (body instanceof HttpError) this.#refuse(body);
+      else this.#hand(body);
+    });
+  }
+
+  /** Gives the whole request to the handler. */
+  #hand(body: RequestBody): void {
+    const [head, peer] = [this.#head, this.#peer];
+    if (head === null || peer === null) throw new Error('A request without a head was handed on.');
+    const collector = this.#body;
+    this.#body = null;
+    this.#answer = new Answer({ client: this, head, peer, body, release: () => collector?.release() });
+    this.#context.handle(this.#answer);
+  }
+
+  get context(): ClientContext {
+    return this.#context;
+  }
+
+  /** This answer is the connection's last. */
+  get lastAnswer(): boolean {
+    return this.#halfClosed || this.#context.stopping || !this.#context.keepAlive;
+  }
+
+  /** Something was written: a client that does not read it gets a deadline. */
+  watchSending(): void {
+    const { send } = this.#context.deadlines;
+    if ((this.socket.writableNeedDrain || !this.outgoing.empty) && !send.has(this)) send.add(this);
+  }
+
+  /** The answer is complete. */
+  answered(answer: Answer, keepAlive: boolean): void {
+    this.#report(answer);
+    if (!keepAlive) return this.#close();
+    this.#state = 'idle';
+    this.#context.deadlines.idle.add(this);
+    this.#next();
+  }
+
+  /** The answer was broken off: nothing can follow it on this connection. */
+  broken(answer: Answer): void {
+    this.#report(answer);
+    this.cut();
+  }
+
+  #report(answer: Answer): void {
+    this.#answer = null;
+    const { head, peer, status, fields, bytes } = answer;
+    const requestLine = `${head.method} ${head.target} HTTP/1.${head.minor}`;
+    const startedAt = this.#startedAt;
+    this.#context.finished({ head, requestLine, peer, exchange: answer, status, fields, bytes, startedAt });
+  }
+
+  /** Goes on with what the client has sent ahead, once it has taken its answers. */
+  #next(): void {
+    if (this.#state !== 'idle' || this.#advancing || this.#parser.buffered === 0 || this.outgoing.blocked)
+      return;
+    this.#begin();
+    this.#advance();
+  }
+
+  /** Reads no further from a client that is ahead of its answers, or of the disk. */
+  #throttle(): void {
+    const ahead = this.#state === 'answering' || this.#state === 'idle' || this.#bodyWaits;
+    const pause = ahead && this.#parser.buffered > READ_AHEAD_BYTES;
+    if (pause !== this.socket.isPaused()) pause ? this.socket.pause() : this.socket.resume();
+  }
+
+  /** Refuses the request: what comes after it can no longer be told from its rest. */
+  #refuse(error: HttpError): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    const response = errorResponse(error);
+    const framing = frameResponse(
+      { method: this.#head?.method ?? 'GET', minor: this.#head?.minor ?? 1, keepAlive: false },
+      response,
+      { body: response.body, last: true, date: this.#context.date(), server: SERVER, close: true },
+    );
+    this.outgoing.writeHead(framing.head, framing.encode(response.body, true));
+    this.watchSending();
+    this.#context.finished({
+      head: this.#head,
+      requestLine: this.#parser.requestLine,
+      peer: this.#peer ?? this.#context.resolvePeer([], this),
+      exchange: null,
+      status: error.status,
+      fields: response.fields,
+      bytes: response.body.length,
+      startedAt: this.#startedAt,
+    });
+    this.#close();
+  }
+
+  /**
+   * Writes what is owed, half-closes, and discards what still comes: a close with unread bytes would make the
+   * kernel reset the connection, and the client would lose the answer (RFC 9112 §9.6).
+   */
+  #close(): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    this.#state = 'closing';
+    this.#forget();
+    this.#body?.release();
+    this.#body = null;
+    this.socket.resume();
+    if (this.outgoing.empty) this.#end();
+  }
+
+  #end(): void {
+    this.socket.end();
+    if (this.#halfClosed) return;
+    this.#context.deadlines.linger.add(this);
+  }
+
+  #discard(chunk: Buffer): void {
+    this.#discarded += chunk.length;
+    if (this.#discarded > LINGER_BYTES) this.socket.destroy();
+  }
+
+  #onDrain(): void {
+    this.#context.deadlines.send.delete(this);
+    this.outgoing.pump();
+    this.watchSending();
+  }
+
+  #onEmpty(): void {
+    if (this.#state === 'closing') return this.#end();
+    this.#next();
+  }
+
+  #onHalfClose(): void {
+    this.#halfClosed = true;
+    switch (this.#state) {
+      case 'idle':
+        return this.#close();
+      case 'receiving':
+        // It will never send the rest.
+        return void this.socket.destroy();
+      case 'answering':
+        if (this.#answer?.waiting === true) this.socket.destroy();
+        return;
+      case 'closing':
+      case 'closed':
+    }
+  }
+
+  #forget(): void {
+    const { head, body, idle } = this.#context.deadlines;
+    head.delete(this);
+    body.delete(this);
+    idle.delete(this);
+  }
+
+  #onClose(): void {
+    this.#state = 'closed';
+    this.#forget();
+    this.#context.deadlines.send.delete(this);
+    this.#context.deadlines.linger.delete(this);
+    this.outgoing.close();
+    this.#body?.release();
+    this.#body = null;
+    const answer = this.#answer;
+    if (answer !== null) {
+      this.#report(answer);
+      answer.onClientGone();
+    }
+    this.#context.left(this);
+  }
+}

@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net';
+import type { Exchange, Peer } from '../http/exchange.ts';
+import type { Fields, Limits } from '../http/types.ts';
+import { Client, type ClientContext, type ClientDeadlines, type Outcome } from './client.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Room } from './room.ts';
+
+/** Idle connections get this long to send the request that is on its way, once the server stops. */
+const STOP_IDLE_MS = 1000;
+const LINGER_MS = 2000;
+
+export interface ClientsOptions {
+  readonly limits: Limits;
+  readonly bodyMemory: number;
+  /** Seconds; `keepAlive` 0 closes after each answer, the others are off at 0. */
+  readonly keepAlive: number;
+  readonly clientHeaderTimeout: number;
+  readonly clientBodyTimeout: number;
+  readonly sendTimeout: number;
+  readonly deadlines: Deadlines;
+  readonly room: Room;
+  readonly resolvePeer: (fields: Fields, client: Client) => Peer;
+  readonly handle: (exchange: Exchange) => void;
+  readonly finished: (outcome: Outcome) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** All client connections of one server, and what they share. */
+export class Clients implements ClientContext {
+  readonly limits: Limits;
+  readonly bodyMemory: number;
+  readonly keepAlive: boolean;
+  readonly room: Room;
+  readonly deadlines: ClientDeadlines;
+  readonly clients = new Set<Client>();
+  readonly resolvePeer: (fields: Fields, client: Client) => Peer;
+  readonly handle: (exchange: Exchange) => void;
+  readonly warn: (message: string) => void;
+  readonly #report: (outcome: Outcome) => void;
+  #stopping = false;
+  #onStopped: (() => void) | null = null;
+  #date = '';
+  #dateSecond = -1;
+  /** Requests answered or refused so far. */
+  count = 0;
+
+  constructor(options: ClientsOptions) {
+    const seconds = (value: number, onDue: (client: Client) => void) =>
+      options.deadlines.list<Client>(value * 1000, onDue);
+    this.limits = options.limits;
+    this.bodyMemory = options.bodyMemory;
+    this.keepAlive = options.keepAlive > 0;
+    this.room = options.room;
+    this.resolvePeer = options.resolvePeer;
+    this.handle = options.handle;
+    this.warn = options.warn;
+    this.#report = options.finished;
+    this.deadlines = {
+      head: seconds(options.clientHeaderTimeout, (client) => client.onHeadDue()),
+      body: seconds(options.clientBodyTimeout, (client) => client.onBodyDue()),
+      idle: seconds(options.keepAlive, (client) => client.onIdleDue()),
+      send: seconds(options.sendTimeout, (client) => client.onSendDue()),
+      linger: options.deadlines.list<Client>(LINGER_MS, (client) => client.socket.destroy()),
+    };
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  accept(socket: Socket, local: Client['local']): void {
+    new Client(socket, this, local);
+  }
+
+  date(): string {
+    const second = Math.floor(Date.now() / 1000);
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second;
+      this.#date = new Date(second * 1000).toUTCString();
+    }
+    return this.#date;
+  }
+
+  finished(outcome: Outcome): void {
+    this.count++;
+    this.#report(outcome);
+  }
+
+  /** A client's connection is gone. */
+  left(client: Client): void {
+    this.clients.delete(client);
+    if (this.clients.size === 0) this.#onStopped?.();
+  }
+
+  /** Answers what is under way, closes every connection after it, and resolves when none is left. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    setTimeout(() => {
+      for (const client of this.clients) client.closeIfIdle();
+    }, STOP_IDLE_MS);
+    return new Promise((resolve) => {
+      this.#onStopped = resolve;
+      if (this.clients.size === 0) resolve();
+    });
+  }
+
+  /** Cuts every connection. */
+  destroy(): void {
+    for (const client of this.clients) client.socket.destroy();
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Deadlines without a timer each. Every list has one delay, so the order in which items are added is the
+ * order in which they fall due, and adding or removing one is a Map operation. One timer serves all lists.
+ */
+export class Deadlines {
+  readonly #lists: { readonly nextAt: number; expire(now: number): void }[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  /** A list whose items fall due `delayMs` after they were added; 0 means never. */
+  list<T extends object>(delayMs: number, onDue: (item: T) => void): DeadlineList<T> {
+    const list = new DeadlineList<T>({ delayMs, onDue, arm: (at) => this.#arm(at) });
+    this.#lists.push(list);
+    return list;
+  }
+
+  #arm(at: number): void {
+    if (at >= this.#wakeAt) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = setTimeout(() => this.#tick(), Math.max(1, Math.ceil(at - performance.now())));
+    // Connections and children keep a process alive; its deadlines alone should not.
+    this.#timer.unref();
+  }
+
+  #tick(): void {
+    this.#timer = null;
+    this.#wakeAt = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    for (const list of this.#lists) list.expire(now);
+    for (const list of this.#lists) this.#arm(list.nextAt);
+  }
+}
+
+interface ListOptions<T> {
+  readonly delayMs: number;
+  readonly onDue: (item: T) => void;
+  readonly arm: (at: number) => void;
+}
+
+export class DeadlineList<T extends object> {
+  readonly #due = new Map<T, number>();
+  readonly #options: ListOptions<T>;
+
+  constructor(options: ListOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Starts or restarts the item's delay. */
+  add(item: T): void {
+    if (this.#options.delayMs <= 0) return;
+    const at = performance.now() + this.#options.delayMs;
+    this.#due.delete(item);
+    this.#due.set(item, at);
+    if (this.#due.size === 1) this.#options.arm(at);
+  }
+
+  delete(item: T): void {
+    this.#due.delete(item);
+  }
+
+  has(item: T): boolean {
+    return this.#due.has(item);
+  }
+
+  /** When the first item falls due, by `performance.now()`; infinity when the list is empty. */
+  get nextAt(): number {
+    for (const at of this.#due.values()) return at;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Removes what is due and tells its owner. */
+  expire(now: number): void {
+    for (const [item, at] of this.#due) {
+      if (at > now) return;
+      this.#due.delete(item);
+      this.#options.onDue(item);
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import { HttpError } from '../errors.ts';
+import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
+import type { Lane, LaneJob } from '../gateway/lane.ts';
+import type { Exchange, ResponseHead } from '../http/exchange.ts';
+import { environHead } from '../wsgi/environ.ts';
+import type { WorkerPeer } from './worker-peer.ts';
+
+/** What a job tells the dispatcher. */
+export interface JobEvents {
+  /** It runs towards its deadline from now on, or from now on anew. */
+  readonly watch: (job: Job) => void;
+  /** It no longer does: it ended, or waits for the client and not for the application. */
+  readonly unwatch: (job: Job) => void;
+  /** The lane is free again, or gone. */
+  readonly onEnd: (job: Job, lost: boolean) => void;
+}
+
+export interface Place {
+  readonly id: number;
+  readonly lane: Lane;
+  readonly peer: WorkerPeer;
+}
+
+/** One request from the queue to the end of its answer. It owns the request: nobody else answers the client. */
+export class Job implements LaneJob {
+  readonly exchange: Exchange;
+  readonly #events: JobEvents;
+  #place: Place | null = null;
+  #answered = false;
+  /** What still comes from the worker is for nobody. */
+  #dropped = false;
+
+  constructor(exchange: Exchange, events: JobEvents) {
+    this.exchange = exchange;
+    this.#events = events;
+  }
+
+  /** Where it runs; null while it waits. */
+  get place(): Place | null {
+    return this.#place;
+  }
+
+  /** The client has its answer, or has gone: the rest is for nobody. */
+  get dropped(): boolean {
+    return this.#dropped;
+  }
+
+  /** How the request is called in the log. */
+  get title(): string {
+    return `${this.exchange.head.method} ${this.exchange.head.target}`;
+  }
+
+  start(place: Place): void {
+    const { head, body, peer } = this.exchange;
+    this.#place = place;
+    this.exchange.waiting = false;
+    this.exchange.trace = { pid: place.peer.pid, environ: null };
+    this.exchange.onGone = () => this.#abandon();
+    const frame = encodeFrame({
+      kind: KIND.REQUEST,
+      flags: body.file === null ? 0 : FLAG.SPOOLED,
+      id: place.id,
+      head: environHead({ head, peer, bodyLength: body.length }),
+      body: body.file === null ? body.memory : Buffer.from(body.file.path),
+    });
+    place.lane.send(place.id, { job: this, frame });
+    this.#events.watch(this);
+  }
+
+  onFrame(frame: Frame, done: boolean): void {
+    if (!this.#dropped) {
+      const flowing = this.#relay(frame, done);
+      if (!done) this.#pace(flowing);
+    }
+    if (done) this.#end(false);
+  }
+
+  onLost(): void {
+    if (!this.#dropped) this.exchange.fail(new HttpError('worker-lost'));
+    this.#end(true);
+  }
+
+  /** Ends the answer here; the worker may go on, but what it says is dropped. */
+  fail(error: HttpError): void {
+    this.#dropped = true;
+    this.exchange.fail(error);
+    this.#place?.lane.resume();
+  }
+
+  #relay(frame: Frame, done: boolean): boolean {
+    switch (frame.kind) {
+      case KIND.RESPONSE:
+        return this.#respond(frame, done);
+      case KIND.BODY:
+        return this.exchange.write(frame.body, done);
+      default:
+        this.exchange.fail(new HttpError('application-error', frame.head.replaceAll('\0', ' ')));
+        return true;
+    }
+  }
+
+  #respond(frame: Frame, last: boolean): boolean {
+    const response = this.#responseHead(frame.head);
+    if (this.#answered || response === null) {
+      this.fail(new HttpError('application-error', 'the worker sent no valid response head'));
+      return true;
+    }
+    this.#answered = true;
+    try {
+      return this.exchange.respond(response, { body: frame.body, last });
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.fail(error);
+      return true;
+    }
+  }
+
+  #responseHead(head: string): ResponseHead | null {
+    const [status, ...fields] = head.split('\0');
+    if (status === undefined || fields.length % 2 !== 0) return null;
+    if (fields.some((word, i) => i % 2 === 0 && word.startsWith(':')))
+      return this.#withEnviron(status, fields);
+    return { status, fields };
+  }
+
+  /** Takes the entries for the access log out of the fields. */
+  #withEnviron(status: string, words: readonly string[]): ResponseHead {
+    const environ = new Map<string, string>();
+    const fields: string[] = [];
+    for (let i = 0; i < words.length; i += 2) {
+      const [name, value] = [words[i] ?? '', words[i + 1] ?? ''];
+      if (name.startsWith(':environ.')) environ.set(name.slice(':environ.'.length), value);
+      else fields.push(name, value);
+    }
+    this.exchange.trace = { pid: this.#place?.peer.pid ?? 0, environ };
+    return { status, fields };
+  }
+
+  /** The deadline runs only while the application is what is waited for. */
+  #pace(flowing: boolean): void {
+    if (flowing || this.exchange.gone) return this.#events.watch(this);
+    this.#events.unwatch(this);
+    this.#place?.lane.pause();
+    this.exchange.onDrain = () => {
+      this.exchange.onDrain = null;
+      this.#place?.lane.resume();
+      this.#events.watch(this);
+    };
+  }
+
+  #abandon(): void {
+    this.#dropped = true;
+    // A lane paused for this client would never tell that its worker died.
+    this.#place?.lane.resume();
+    this.#place?.peer.abandon(this.#place.id);
+    this.#events.watch(this);
+  }
+
+  #end(lost: boolean): void {
+    this.exchange.onGone = null;
+    this.exchange.onDrain = null;
+    this.exchange.release();
+    this.#events.unwatch(this);
+    this.#events.onEnd(this, lost);
+  }
+}

@@ -1,0 +1,52 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Listener } from '../messages.ts';
+
+/**
+ * Accepts on a socket that the arbiter bound. `{ fd }` as first argument and the backlog as second: a backlog
+ * inside the object is ignored by Node. The arbiter's copy keeps the socket, and what waits in it, alive.
+ */
+export function listen(listener: Listener, options: ListenOptions): Promise<Accepting> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    accepting.accepted++;
+    options.onConnection(socket, listener);
+  });
+  const accepting: Accepting = { server, accepted: 0 };
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd: listener.fd }, options.backlog, () => {
+      server.off('error', reject);
+      // A full file table ends an accept, not the server: the kernel keeps the connection in the backlog.
+      server.on('error', (error) => options.warn(`Cannot accept a connection: ${error.message}`));
+      resolve(accepting);
+    });
+  });
+}
+
+export interface ListenOptions {
+  readonly backlog: number;
+  readonly onConnection: (socket: Socket, listener: Listener) => void;
+  readonly warn: (message: string) => void;
+}
+
+export interface Accepting {
+  readonly server: Server;
+  /** Connections accepted so far. */
+  accepted: number;
+}
+
+/** Accepts until a whole turn of the event loop brings no connection, so that none of the backlog is lost. */
+export async function closeWhenQuiet(listeners: readonly Accepting[]): Promise<void> {
+  const count = () => listeners.reduce((sum, listener) => sum + listener.accepted, 0);
+  let before = -1;
+  while (before !== count()) {
+    before = count();
+    await turn();
+    await turn();
+  }
+  for (const { server } of listeners) server.close();
+}
+
+/** A turn of the event loop, in which the sockets were polled once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

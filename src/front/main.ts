@@ -1,0 +1,176 @@
+/**
+ * A front process: accepts clients, speaks HTTP with them, and hands their requests to workers. It does what the
+ * arbiter says over IPC and nothing else: signals that reach it directly change nothing.
+ */
+import { unlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { Exchange, Peer } from '../http/exchange.ts';
+import type { Fields } from '../http/types.ts';
+import type { FromFront, Listener, StaticMount, ToFront } from '../messages.ts';
+import { AccessLog } from '../observe/access-log.ts';
+import { createLogger, type Logger } from '../observe/log.ts';
+import type { Client, Outcome } from './client.ts';
+import { Clients } from './clients.ts';
+import { Deadlines } from './deadlines.ts';
+import { Dispatcher } from './dispatch.ts';
+import { type Accepting, closeWhenQuiet, listen } from './listener.ts';
+import { resolvePeer, trustList } from './proxy-headers.ts';
+import { Room } from './room.ts';
+import { StaticFiles } from './static.ts';
+
+type Start = Extract<ToFront, { type: 'start' }>;
+
+class Front {
+  readonly #start: Start;
+  readonly #log: Logger;
+  readonly #accessLog: AccessLog | null;
+  readonly #dispatcher: Dispatcher;
+  readonly #clients: Clients;
+  readonly #trusted: (address: string) => boolean;
+  #static: StaticFiles;
+  #accepting: Accepting[] = [];
+
+  constructor(start: Start) {
+    const { settings } = start;
+    const deadlines = new Deadlines();
+    this.#start = start;
+    this.#log = createLogger({ fd: start.errorLog, level: settings.logLevel });
+    this.#accessLog =
+      start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format: settings.accessLogformat });
+    this.#trusted = trustList(settings.forwardedAllowIps);
+    this.#static = this.#staticFiles(start.mounts);
+    const warn = (message: string) => this.#log.warning(message);
+    this.#dispatcher = new Dispatcher({
+      ...settings,
+      deadlines,
+      log: this.#log,
+      onReady: (worker) => send({ type: 'worker-ready', worker }),
+      onStuck: (worker, graceMs) => send({ type: 'worker-stuck', worker, graceMs }),
+    });
+    this.#clients = new Clients({
+      ...settings,
+      limits: {
+        line: settings.limitRequestLine,
+        fields: settings.limitRequestFields,
+        fieldSize: settings.limitRequestFieldSize,
+        body: settings.limitRequestBody,
+      },
+      deadlines,
+      room: new Room({ ...settings, warn }),
+      resolvePeer: (fields, client) => this.#peer(fields, client),
+      handle: (exchange) => this.#handle(exchange),
+      finished: (outcome) => this.#finished(outcome),
+      warn,
+    });
+  }
+
+  async run(): Promise<void> {
+    await this.#openGateway();
+    for (const listener of this.#start.listeners) {
+      try {
+        this.#accepting.push(await this.#listen(listener));
+      } catch (error) {
+        send({ type: 'listen-failed', listener, code: (error as NodeJS.ErrnoException).code ?? '' });
+        return;
+      }
+    }
+    send({ type: 'listening' });
+  }
+
+  onMessage(message: ToFront): void {
+    switch (message.type) {
+      case 'start':
+        return;
+      case 'mounts':
+        this.#static = this.#staticFiles(message.mounts);
+        return;
+      case 'worker-gone':
+        return this.#dispatcher.workerGone(message.worker);
+      case 'drain-worker':
+        return this.#dispatcher.drainWorker(message.worker);
+      case 'stop':
+        return void this.#stop(message.graceMs);
+    }
+  }
+
+  /** Where this front's workers connect. A front that died has left its path behind. */
+  #openGateway(): Promise<void> {
+    const { gateway } = this.#start;
+    try {
+      unlinkSync(gateway);
+    } catch {}
+    const server = createServer((socket) => this.#dispatcher.connect(socket));
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(gateway, resolve);
+    });
+  }
+
+  #listen(listener: Listener): Promise<Accepting> {
+    return listen(listener, {
+      backlog: this.#start.settings.backlog,
+      onConnection: (socket, from) => this.#clients.accept(socket, from),
+      warn: (message) => this.#log.error(message),
+    });
+  }
+
+  #staticFiles(found: readonly StaticMount[]): StaticFiles {
+    const named = this.#start.settings.static.map(({ prefix, folder }) => ({ prefix, folders: [folder] }));
+    return new StaticFiles([...named, ...found]);
+  }
+
+  #peer(fields: Fields, client: Client): Peer {
+    const { host, port, unix } = client.local;
+    const socket = {
+      address: client.address,
+      port: client.socket.remotePort ?? 0,
+      unix,
+      scheme: 'http' as const,
+      serverName: host,
+      serverPort: port,
+    };
+    const headers = this.#start.settings.forwardedHeaders;
+    return resolvePeer(fields, socket, { trusted: this.#trusted, headers });
+  }
+
+  #handle(exchange: Exchange): void {
+    const match = this.#static.match(exchange.head.path);
+    if (match === null) return this.#dispatcher.handle(exchange);
+    this.#static.serve(match, exchange);
+  }
+
+  #finished(outcome: Outcome): void {
+    this.#accessLog?.write(outcome);
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const deadline = setTimeout(() => this.#clients.destroy(), graceMs);
+    await closeWhenQuiet(this.#accepting);
+    await this.#clients.stop();
+    clearTimeout(deadline);
+    this.#dispatcher.drainAll();
+    await this.#accessLog?.flush();
+    send({ type: 'stopped', requests: this.#clients.count });
+    // The workers' DRAIN frames and the message above are still on their way.
+    setImmediate(() => process.disconnect());
+  }
+}
+
+function send(message: FromFront): void {
+  process.send?.(message);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+  process.on(signal, () => {});
+}
+// Without the arbiter nobody would replace a worker, or end this process.
+process.on('disconnect', () => process.exit(0));
+
+let front: Front | null = null;
+process.on('message', (message: ToFront) => {
+  if (message.type !== 'start') return front?.onMessage(message);
+  process.title = `tunicorn: front [${message.settings.name}]`;
+  front = new Front(message);
+  void front.run();
+});
+send({ type: 'up' });

@@ -1,0 +1,164 @@
+import type { Socket } from 'node:net';
+import { encodeFrame, type Frame, FrameDecoder, FrameError, KIND } from '../gateway/frames.ts';
+import { Lane } from '../gateway/lane.ts';
+
+/** A dead worker's answer may still lie in its sockets: they get this long to say it before they are cut. */
+const LAST_WORDS_MS = 10;
+
+export interface WorkerPeerEvents {
+  /** Control and every lane are connected and the application is loaded. */
+  readonly onReady: (peer: WorkerPeer) => void;
+  /** This lane takes nothing more; its requests are told next. */
+  readonly onLaneGone: (peer: WorkerPeer, lane: Lane) => void;
+  /** Control has ended: the worker is gone, or is to reconnect. */
+  readonly onGone: (peer: WorkerPeer) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** The front's view of one worker: its control connection and its lanes. */
+export class WorkerPeer {
+  readonly id: number;
+  readonly lanes = new Set<Lane>();
+  readonly #events: WorkerPeerEvents;
+  #control: Socket | null = null;
+  #pid = 0;
+  #expected = 0;
+  #loaded = false;
+  #ready = false;
+  /** It gets nothing more, and DRAIN once it has nothing left. */
+  #draining = false;
+
+  constructor(id: number, events: WorkerPeerEvents) {
+    this.id = id;
+    this.#events = events;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** It may be given requests. */
+  get usable(): boolean {
+    return this.#ready && !this.#draining;
+  }
+
+  get inFlight(): number {
+    let count = 0;
+    for (const lane of this.lanes) count += lane.inFlight;
+    return count;
+  }
+
+  /** Takes over a connection whose first frame said that it is this worker's. */
+  attach(socket: Socket, { hello, decoder, rest }: Introduction): void {
+    if (hello.get('role') === 'control') return this.#attachControl(socket, { hello, decoder, rest });
+    const lane = new Lane({
+      socket,
+      decoder,
+      capacity: Number(hello.get('capacity') ?? 1),
+      order: hello.get('order') === 'any' ? 'any' : 'fifo',
+      onClose: (closed, error) => this.#onLaneClosed(closed, error),
+    });
+    this.lanes.add(lane);
+    this.#checkReady();
+  }
+
+  #attachControl(socket: Socket, { hello, decoder, rest }: Introduction): void {
+    this.#control = socket;
+    this.#pid = Number(hello.get('pid') ?? 0);
+    this.#expected = Number(hello.get('lanes') ?? 1);
+    const take = (frame: Frame) => {
+      if (frame.kind !== KIND.READY) throw new FrameError(`Kind ${frame.kind} does not belong on control.`);
+      this.#loaded = true;
+      this.#checkReady();
+    };
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const frame of decoder.push(chunk)) take(frame);
+      } catch (error) {
+        this.#events.warn(`Worker ${this.id} (pid ${this.#pid}): ${(error as Error).message}`);
+        socket.destroy();
+      }
+    });
+    socket.on('close', () => {
+      if (this.#control !== socket) return;
+      this.#control = null;
+      this.#ready = false;
+      this.#events.onGone(this);
+    });
+    for (const frame of rest) take(frame);
+  }
+
+  #checkReady(): void {
+    // READY may be read before the last lane's HELLO: they come over different sockets.
+    if (this.#ready || !this.#loaded || this.lanes.size < this.#expected) return;
+    this.#ready = true;
+    this.#events.onReady(this);
+  }
+
+  #onLaneClosed(lane: Lane, error: FrameError | null): void {
+    this.lanes.delete(lane);
+    if (error !== null) this.#events.warn(`Worker ${this.id} (pid ${this.#pid}): ${error.message}`);
+    this.#events.onLaneGone(this, lane);
+    this.settle();
+  }
+
+  /** Nobody waits for this request any longer. */
+  abandon(id: number): void {
+    this.#control?.write(encodeFrame({ kind: KIND.ABANDON, id }));
+  }
+
+  /** Gives it nothing more, and lets it leave once it has nothing left. */
+  drain(): void {
+    this.#draining = true;
+    this.settle();
+  }
+
+  /** Call it whenever a request has ended. */
+  settle(): void {
+    if (!this.#draining || this.#control === null || this.inFlight > 0) return;
+    this.#control.end(encodeFrame({ kind: KIND.DRAIN, id: 0 }));
+    this.#control = null;
+  }
+
+  /** The process is dead. */
+  gone(): void {
+    setTimeout(() => {
+      this.#control?.destroy();
+      for (const lane of this.lanes) lane.destroy();
+    }, LAST_WORDS_MS).unref();
+  }
+}
+
+export interface Introduction {
+  /** Head of the HELLO frame. */
+  readonly hello: ReadonlyMap<string, string>;
+  readonly decoder: FrameDecoder;
+  /** Frames that came with it. */
+  readonly rest: readonly Frame[];
+}
+
+/** Waits for the HELLO frame of a new gateway connection. */
+export function introduce(socket: Socket, callback: (introduction: Introduction) => void): void {
+  const decoder = new FrameDecoder();
+  const onData = (chunk: Buffer) => {
+    let frames: Frame[];
+    try {
+      frames = decoder.push(chunk);
+    } catch {
+      socket.destroy();
+      return;
+    }
+    const [first, ...rest] = frames;
+    if (first === undefined) return;
+    socket.off('data', onData);
+    if (first.kind !== KIND.HELLO) return void socket.destroy();
+    callback({ hello: new Map(pairs(first.head)), decoder, rest });
+  };
+  socket.on('data', onData);
+  socket.on('error', () => {});
+}
+
+function* pairs(head: string): Generator<[string, string]> {
+  const words = head.split('\0');
+  for (let i = 0; i + 1 < words.length; i += 2) yield [words[i] ?? '', words[i + 1] ?? ''];
+}

@@ -1,0 +1,112 @@
+import type { Socket } from 'node:net';
+import { encodeFrame, FLAG, type Frame, type FrameDecoder, FrameError, KIND } from './frames.ts';
+
+/** A request that is under way on a lane. */
+export interface LaneJob {
+  /** A frame of its answer. `done` with the last one: the lane has already given it up then. */
+  onFrame(frame: Frame, done: boolean): void;
+  /** The lane ended before the answer was complete. */
+  onLost(): void;
+}
+
+export interface LaneOptions {
+  readonly socket: Socket;
+  readonly decoder: FrameDecoder;
+  /** Requests it takes at once. */
+  readonly capacity: number;
+  /** `fifo`: answers come in the order of the requests; `any`: by their ids alone. */
+  readonly order: 'fifo' | 'any';
+  readonly onClose: (lane: Lane, error: FrameError | null) => void;
+}
+
+/** The front's end of one lane: sends requests and gives each frame that comes back to the job it answers. */
+export class Lane {
+  readonly capacity: number;
+  readonly #socket: Socket;
+  readonly #decoder: FrameDecoder;
+  readonly #order: 'fifo' | 'any';
+  readonly #jobs = new Map<number, LaneJob>();
+  #error: FrameError | null = null;
+
+  constructor({ socket, decoder, capacity, order, onClose }: LaneOptions) {
+    this.#socket = socket;
+    this.#decoder = decoder;
+    this.capacity = capacity;
+    this.#order = order;
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('close', () => {
+      const lost = [...this.#jobs.values()];
+      this.#jobs.clear();
+      onClose(this, this.#error);
+      for (const job of lost) job.onLost();
+    });
+  }
+
+  /** Requests under way. */
+  get inFlight(): number {
+    return this.#jobs.size;
+  }
+
+  /** Sends a REQUEST frame; `job` gets what comes back for `id`. */
+  send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
+    this.#jobs.set(id, job);
+    this.#socket.write(frame);
+  }
+
+  ping(): void {
+    this.#socket.write(encodeFrame({ kind: KIND.PING, id: 0 }));
+  }
+
+  /** Stops reading answers, so that the worker waits. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Bytes that arrived together with HELLO, and every byte after it. */
+  #onData(chunk: Buffer): void {
+    try {
+      for (const frame of this.#decoder.push(chunk)) this.take(frame);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#error = error;
+      this.#socket.destroy();
+    }
+  }
+
+  /** Handles one frame from the worker. @throws {FrameError} when it answers nothing that was asked. */
+  take(frame: Frame): void {
+    if (frame.kind === KIND.PONG) return;
+    const job = this.#jobs.get(frame.id);
+    if (job === undefined || !this.#isNext(frame.id)) {
+      throw new FrameError(
+        `A frame of kind ${frame.kind} answers request ${frame.id}, which is not its turn.`,
+      );
+    }
+    switch (frame.kind) {
+      case KIND.RESPONSE:
+      case KIND.BODY:
+      case KIND.FAILED: {
+        const done = frame.kind === KIND.FAILED || (frame.flags & FLAG.LAST) !== 0;
+        if (done) this.#jobs.delete(frame.id);
+        job.onFrame(frame, done);
+        return;
+      }
+      default:
+        throw new FrameError(`A frame of kind ${frame.kind} does not belong on a lane.`);
+    }
+  }
+
+  #isNext(id: number): boolean {
+    if (this.#order === 'any') return true;
+    for (const first of this.#jobs.keys()) return first === id;
+    return false;
+  }
+}
