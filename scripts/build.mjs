@@ -4,7 +4,15 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -36,12 +44,11 @@ export function build({ root = ROOT, force = false, say = () => {} } = {}) {
 }
 
 function compile(root, tsc, project) {
-  const { status } = spawnSync(process.execPath, [tsc, '-p', project], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', project], {
     cwd: root,
-    // npm hides what a lifecycle script prints on stdout unless it fails: stderr is seen either way.
-    stdio: ['ignore', 2, 2],
+    encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`The build failed: tsc -p ${project} found the mistakes above.`);
+  if (status !== 0) throw new Error(`The build failed: tsc -p ${project} says\n${stdout}${stderr}`);
 }
 
 /** Every source's path and content: what a checkout, a merge or a clock does to times does not matter. */
@@ -97,7 +104,7 @@ function missingCompiler(root) {
   ].join('\n');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (realpathSync(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) {
   try {
     build({ force: process.argv.includes('--force'), say: (line) => console.error(line) });
   } catch (error) {

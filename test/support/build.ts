@@ -4,10 +4,15 @@
  */
 import { build } from '../../scripts/build.mjs';
 
+let done = false;
+
 export function setup(): void {
+  if (done) return;
+  done = true;
   try {
     build();
   } catch (error) {
-    console.error(`${(error as Error).message}\nThe tests that start Tunicorn run what was built before.`);
+    const [reason = ''] = (error as Error).message.split('\n');
+    console.error(`${reason} …\nThe tests that start Tunicorn run what was built before.`);
   }
 }

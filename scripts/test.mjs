@@ -1,0 +1,43 @@
+/**
+ * `npm test [-- files]`: builds, makes the tests' own Python environment, runs Vitest, and ends with one line
+ * that names what was skipped and one that counts: `N passed, N failed, N skipped`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from './build.mjs';
+import { findMissing, summarize } from './report.mjs';
+import { makeVenv } from './venv.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const REPORT = join(ROOT, '.cache/test-report.json');
+
+const say = (line) => console.error(line);
+
+function test(args) {
+  build({ say });
+  const withoutVenv = makeVenv(ROOT, { say });
+  rmSync(REPORT, { force: true });
+  mkdirSync(dirname(REPORT), { recursive: true });
+  const status = runVitest(args);
+  const report = existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : null;
+  const missing = findMissing(ROOT, withoutVenv);
+  for (const line of summarize(report, { root: ROOT, missing, ok: status === 0 })) console.log(line);
+  return status;
+}
+
+function runVitest(args) {
+  const program = join(ROOT, 'node_modules/vitest/vitest.mjs');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
+  const options = { cwd: ROOT, stdio: /** @type {const} */ ('inherit') };
+  return spawnSync(process.execPath, [program, 'run', ...reporters, ...args], options).status ?? 1;
+}
+
+try {
+  // bin/require-node.cjs may stand before this file in the arguments.
+  process.exitCode = test(process.argv.slice(process.argv.findIndex((arg) => arg.endsWith('test.mjs')) + 1));
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
