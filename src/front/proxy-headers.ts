@@ -124,15 +124,15 @@ function read(fields: Fields, options: ProxyOptions): Found {
 
 function describe(socket: SocketPeer, found: Found): Peer {
   const scheme = found.scheme === 'https' || found.scheme === 'http' ? found.scheme : socket.scheme;
-  const [, name = socket.serverName, port] = /^(.*?)(?::(\d*))?$/.exec(found.host ?? '') ?? [];
+  const [, name = '', port = ''] = /^(.*?)(?::(\d*))?$/.exec(found.host ?? '') ?? [];
   const usual = scheme === 'https' ? 443 : 80;
-  const hostPort = found.host === undefined ? socket.serverPort : Number(port || usual);
+  const hostPort = isPort(port) ? Number(port) : usual;
   return {
     address: found.node?.address ?? socket.address,
     port: found.node?.port ?? socket.port,
     scheme,
     serverName: found.host === undefined ? socket.serverName : name,
-    serverPort: found.port ?? hostPort,
+    serverPort: found.port ?? (found.host === undefined ? socket.serverPort : hostPort),
   };
 }
 
