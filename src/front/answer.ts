@@ -2,13 +2,33 @@ import type { HttpError } from '../errors.ts';
 import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/exchange.ts';
 import { errorResponse, type Framing, frameResponse } from '../http/response.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
-import { type Client, SERVER } from './client.ts';
+import type { Outgoing } from './outgoing.ts';
 
 /** As nginx logs it: the client left before there was an answer. */
 const CLIENT_LEFT = 499;
 
+/** Value of the Server field: no version, which only helps those who look for old ones. */
+export const SERVER = 'tunicorn';
+
+/** What an answer needs of the connection it goes out on. */
+export interface Channel {
+  readonly outgoing: Outgoing;
+  readonly local: { readonly unix: boolean };
+  /** No other answer follows on this connection. */
+  readonly lastAnswer: boolean;
+  readonly context: { date(): string; warn(message: string): void };
+  /** The head goes out. */
+  responding(): void;
+  /** Something was written: a client that does not read it gets a deadline. */
+  watchSending(): void;
+  /** The answer is complete. */
+  answered(answer: Answer, keepAlive: boolean): void;
+  /** The answer was broken off: nothing can follow it. */
+  broken(answer: Answer): void;
+}
+
 export interface AnswerOptions {
-  readonly client: Client;
+  readonly client: Channel;
   readonly head: RequestHead;
   readonly peer: Peer;
   readonly body: RequestBody;
@@ -20,7 +40,7 @@ export class Answer implements Exchange {
   readonly head: RequestHead;
   readonly body: RequestBody;
   readonly peer: Peer;
-  readonly #client: Client;
+  readonly #client: Channel;
   readonly #release: () => void;
   #framing: Framing | null = null;
   #gone = false;
@@ -54,6 +74,7 @@ export class Answer implements Exchange {
       server: SERVER,
       close: lastAnswer,
     });
+    if (this.#framing === null) this.#client.responding();
     this.#framing = framing;
     this.status = framing.status;
     this.fields = response.fields;

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net';
 import { HttpError } from '../errors.ts';
+import { ConnectionState } from '../http/connection.ts';
 import type { Exchange, Peer, RequestBody } from '../http/exchange.ts';
 import { RequestParser } from '../http/parser.ts';
 import { errorResponse, frameResponse } from '../http/response.ts';
 import type { Fields, Limits, RequestEvent, RequestHead } from '../http/types.ts';
-import { Answer } from './answer.ts';
+import { Answer, type Channel, SERVER } from './answer.ts';
 import { BodyCollector, NO_BODY } from './body.ts';
 import type { DeadlineList } from './deadlines.ts';
 import { Outgoing } from './outgoing.ts';
@@ -14,8 +15,6 @@ import type { Room } from './room.ts';
 const READ_AHEAD_BYTES = 64 * 1024;
 /** What a refused client may still send before the connection is cut (RFC 9112 §9.6). */
 const LINGER_BYTES = 1024 * 1024;
-/** Value of the Server field: no version, which only helps those who look for old ones. */
-export const SERVER = 'tunicorn';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** The deadlines of a client's connection; each list has one delay. */
@@ -63,20 +62,14 @@ export interface ClientContext {
   warn(message: string): void;
 }
 
-/**
- * `idle`: between requests. `receiving`: a request has begun. `answering`: a whole request is with its handler.
- * `closing`: the last answer is out, what still comes is discarded. `closed`: the socket is gone.
- */
-type State = 'idle' | 'receiving' | 'answering' | 'closing' | 'closed';
-
 /** One client connection: reads requests one after the other, and answers each before it looks at the next. */
-export class Client {
+export class Client implements Channel {
   readonly socket: Socket;
   readonly local: { readonly host: string; readonly port: number; readonly unix: boolean };
   readonly outgoing: Outgoing;
   readonly #context: ClientContext;
   readonly #parser: RequestParser;
-  #state: State = 'idle';
+  readonly #state = new ConnectionState();
   #head: RequestHead | null = null;
   #peer: Peer | null = null;
   #body: BodyCollector | null = null;
@@ -107,17 +100,17 @@ export class Client {
 
   /** Whether it is between requests, with nothing owed to it. */
   get idle(): boolean {
-    return this.#state === 'idle';
+    return this.#state.current === 'idle';
   }
 
   /** Closes a connection on which nothing is under way; others close after their answer. */
   closeIfIdle(): void {
-    if (this.#state === 'idle') this.#close();
+    if (this.#state.current === 'idle') this.#close('stop');
   }
 
   /** The head did not come in time. */
   onHeadDue(): void {
-    if (this.#state === 'idle') this.#close();
+    if (this.#state.current === 'idle') this.#close('stop');
     else this.#refuse(new HttpError('head-timeout'));
   }
 
@@ -126,16 +119,24 @@ export class Client {
   }
 
   onIdleDue(): void {
-    if (this.#state !== 'idle') return;
+    if (this.#state.current !== 'idle') return;
     // What it was sent is still on its way: it reads slowly, which another deadline watches.
     if (this.outgoing.blocked || this.socket.writableLength > 0) this.#context.deadlines.send.add(this);
-    else this.#close();
+    else this.#close('stop');
   }
 
   /** It took nothing for the whole delay. */
   onSendDue(): void {
     this.#context.warn(`A client at ${this.address} stopped reading its answer; the connection is cut.`);
     this.cut();
+  }
+
+  get #receiving(): boolean {
+    return this.#state.current === 'head' || this.#state.current === 'body';
+  }
+
+  get #closing(): boolean {
+    return this.#state.current === 'closing' || this.#state.current === 'closed';
   }
 
   get address(): string {
@@ -150,14 +151,14 @@ export class Client {
   }
 
   #onData(chunk: Buffer): void {
-    if (this.#state === 'closing') return this.#discard(chunk);
-    if (this.#state === 'idle') this.#begin();
+    if (this.#state.current === 'closing') return this.#discard(chunk);
+    if (this.#state.current === 'idle') this.#begin();
     this.#parser.push(chunk);
     this.#advance();
   }
 
   #begin(): void {
-    this.#state = 'receiving';
+    this.#state.apply('bytes');
     this.#startedAt = performance.now();
     const { idle, head } = this.#context.deadlines;
     idle.delete(this);
@@ -169,7 +170,7 @@ export class Client {
     if (this.#advancing) return;
     this.#advancing = true;
     try {
-      while (this.#state === 'receiving' && !this.#bodyWaits && this.#step());
+      while (this.#receiving && !this.#bodyWaits && this.#step());
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.#refuse(error);
@@ -184,7 +185,7 @@ export class Client {
     const event = this.#parser.next();
     if (event === null) return false;
     this.#onEvent(event);
-    if (this.#state === 'idle' && this.#parser.buffered > 0 && !this.outgoing.blocked) this.#begin();
+    if (this.#state.current === 'idle' && this.#parser.buffered > 0 && !this.outgoing.blocked) this.#begin();
     return true;
   }
 
@@ -205,6 +206,7 @@ export class Client {
     this.#head = head;
     this.#peer = this.#context.resolvePeer(head.fields, this);
     if (head.body === 0) return;
+    this.#state.apply('headers');
     deadlines.body.add(this);
     this.#body = new BodyCollector(room, bodyMemory);
     // A client that has begun to send does not wait for it (RFC 9110 §10.1.1).
@@ -224,7 +226,7 @@ export class Client {
 
   #onBodyReady(body: BodyCollector): void {
     this.#bodyWaits = false;
-    if (this.#state !== 'receiving') return;
+    if (!this.#receiving) return;
     if (body.error !== null) return this.#refuse(body.error);
     this.#context.deadlines.body.add(this);
     this.#advance();
@@ -232,10 +234,10 @@ export class Client {
 
   #onBodyEnd(): void {
     this.#context.deadlines.body.delete(this);
-    this.#state = 'answering';
+    this.#state.apply('request');
     if (this.#body === null) return this.#hand(NO_BODY);
     this.#body.finish((body) => {
-      if (this.#state !== 'answering') return;
+      if (this.#state.current !== 'queued') return;
       if (body instanceof HttpError) this.#refuse(body);
       else this.#hand(body);
     });
@@ -255,6 +257,11 @@ export class Client {
     return this.#context;
   }
 
+  /** The head of the answer goes out. */
+  responding(): void {
+    this.#state.apply('respond');
+  }
+
   /** This answer is the connection's last. */
   get lastAnswer(): boolean {
     return this.#halfClosed || this.#context.stopping || !this.#context.keepAlive;
@@ -269,8 +276,8 @@ export class Client {
   /** The answer is complete. */
   answered(answer: Answer, keepAlive: boolean): void {
     this.#report(answer);
-    if (!keepAlive) return this.#close();
-    this.#state = 'idle';
+    if (!keepAlive) return this.#close('finish');
+    this.#state.apply('reuse');
     this.#context.deadlines.idle.add(this);
     this.#next();
   }
@@ -291,7 +298,12 @@ export class Client {
 
   /** Goes on with what the client has sent ahead, once it has taken its answers. */
   #next(): void {
-    if (this.#state !== 'idle' || this.#advancing || this.#parser.buffered === 0 || this.outgoing.blocked)
+    if (
+      this.#state.current !== 'idle' ||
+      this.#advancing ||
+      this.#parser.buffered === 0 ||
+      this.outgoing.blocked
+    )
       return;
     this.#begin();
     this.#advance();
@@ -299,14 +311,15 @@ export class Client {
 
   /** Reads no further from a client that is ahead of its answers, or of the disk. */
   #throttle(): void {
-    const ahead = this.#state === 'answering' || this.#state === 'idle' || this.#bodyWaits;
+    if (this.#closing) return;
+    const ahead = !this.#receiving || this.#bodyWaits;
     const pause = ahead && this.#parser.buffered > READ_AHEAD_BYTES;
     if (pause !== this.socket.isPaused()) pause ? this.socket.pause() : this.socket.resume();
   }
 
   /** Refuses the request: what comes after it can no longer be told from its rest. */
   #refuse(error: HttpError): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
+    if (this.#closing) return;
     const response = errorResponse(error);
     const framing = frameResponse(
       { method: this.#head?.method ?? 'GET', minor: this.#head?.minor ?? 1, keepAlive: false },
@@ -325,16 +338,16 @@ export class Client {
       bytes: response.body.length,
       startedAt: this.#startedAt,
     });
-    this.#close();
+    this.#close('refuse');
   }
 
   /**
    * Writes what is owed, half-closes, and discards what still comes: a close with unread bytes would make the
    * kernel reset the connection, and the client would lose the answer (RFC 9112 §9.6).
    */
-  #close(): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
-    this.#state = 'closing';
+  #close(why: 'stop' | 'finish' | 'refuse'): void {
+    if (this.#closing) return;
+    this.#state.apply(why);
     this.#forget();
     this.#body?.release();
     this.#body = null;
@@ -360,21 +373,23 @@ export class Client {
   }
 
   #onEmpty(): void {
-    if (this.#state === 'closing') return this.#end();
+    if (this.#state.current === 'closing') return this.#end();
     this.#next();
   }
 
   #onHalfClose(): void {
     this.#halfClosed = true;
-    switch (this.#state) {
+    switch (this.#state.current) {
       case 'idle':
-        return this.#close();
-      case 'receiving':
+        return this.#close('stop');
+      case 'head':
+      case 'body':
         // It will never send the rest.
         return void this.socket.destroy();
-      case 'answering':
+      case 'queued':
         if (this.#answer?.waiting === true) this.socket.destroy();
         return;
+      case 'responding':
       case 'closing':
       case 'closed':
     }
@@ -388,7 +403,7 @@ export class Client {
   }
 
   #onClose(): void {
-    this.#state = 'closed';
+    this.#state.apply('gone');
     this.#forget();
     this.#context.deadlines.send.delete(this);
     this.#context.deadlines.linger.delete(this);

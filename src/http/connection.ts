@@ -10,12 +10,12 @@
  * - `closed`: the end.
  */
 export const TRANSITIONS = {
-  idle: { bytes: 'head', refuse: 'closing', gone: 'closed', stop: 'closed' },
+  idle: { bytes: 'head', stop: 'closing', gone: 'closed' },
   head: { headers: 'body', request: 'queued', refuse: 'closing', gone: 'closed' },
   body: { request: 'queued', refuse: 'closing', gone: 'closed' },
-  queued: { respond: 'responding', refuse: 'closing', gone: 'closed', cut: 'closed' },
-  responding: { reuse: 'idle', finish: 'closing', gone: 'closed', cut: 'closed' },
-  closing: { gone: 'closed', cut: 'closed' },
+  queued: { respond: 'responding', refuse: 'closing', gone: 'closed' },
+  responding: { reuse: 'idle', finish: 'closing', gone: 'closed' },
+  closing: { gone: 'closed' },
   closed: {},
 } as const satisfies Record<string, Record<string, string>>;
 
@@ -25,8 +25,8 @@ export type State = keyof typeof TRANSITIONS;
  * What happens to a connection. `bytes`: the first of a request. `headers`: its head is whole and a body follows.
  * `request`: all of it has come. `respond`: the answer's head goes out. `reuse`: the answer is out, the next request may
  * come. `finish`: the answer is out and was the last. `refuse`: an error answer of ours is out, and was the last.
- * `cut`: we end the connection at once, so that a half answer cannot pass for a whole one. `gone`: the client has left.
- * `stop`: the keep-alive time is over, or the server stops.
+ * `stop`: the keep-alive time is over, or the server stops. `gone`: the socket is closed, because the client left or
+ * because we cut it, so that half an answer cannot pass for a whole one.
  */
 export type Trigger = { [From in State]: keyof (typeof TRANSITIONS)[From] }[State];
 
