@@ -100,6 +100,11 @@ export class Framing {
     this.#counts = !plan.isHead;
   }
 
+  /** The end of the connection is the end of the body, so a client cannot tell a break from the end. */
+  get isDelimitedByClose(): boolean {
+    return this.#coding === 'close';
+  }
+
   /** Bytes that the application gave beyond its Content-Length, or with a status that has no body; they are not sent. */
   get overrun(): number {
     return this.#overrun;
