@@ -7,7 +7,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Line ends would begin a header or response of the application's user (response splitting). */
 const CONTROLS = /[\0-\x08\x0a-\x1f\x7f]/;
 const BEYOND_LATIN1 = /[^\0-\xff]/;
-const STATUS = /^[1-9]\d\d /;
+/** 1xx is not the end of a request: what follows would be taken for the next answer. */
+const STATUS = /^[2-9]\d\d(?: |$)/;
 
 /**
  * They belong to the connection, which is the server's alone (PEP 3333, "Other HTTP Features"): two opinions
@@ -26,12 +27,16 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** @throws {TypeError} when `status` is not of the form `200 OK`. */
-export function checkStatus(status: unknown): asserts status is string {
+/**
+ * The status as it is sent: a bare `200` gets the space that RFC 9112 §4 wants.
+ * @throws {TypeError} when it is not of the form `200 OK`.
+ */
+export function checkStatus(status: unknown): string {
   if (typeof status !== 'string') throw new TypeError(`The status must be a string, not ${typeof status}.`);
   if (!STATUS.test(status) || CONTROLS.test(status) || BEYOND_LATIN1.test(status)) {
     throw new TypeError(`The status must be like "200 OK" (PEP 3333), not ${JSON.stringify(status)}.`);
   }
+  return status.length === 3 ? `${status} ` : status;
 }
 
 /**
@@ -67,4 +72,19 @@ function checkHeader(name: string, value: string): void {
   if (BEYOND_LATIN1.test(value)) {
     throw new TypeError(`The header ${name} holds more than latin-1: ${JSON.stringify(value)}.`);
   }
+}
+
+/**
+ * The Content-Length among the fields, -1 without.
+ * @throws {TypeError} when it is no number (RFC 9110 §8.6).
+ */
+export function contentLength(fields: Fields): number {
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (fields[i]?.toLowerCase() !== 'content-length') continue;
+    const value = fields[i + 1] ?? '';
+    if (!/^\d{1,15}$/.test(value))
+      throw new TypeError(`Content-Length is no number: ${JSON.stringify(value)}.`);
+    return Number(value);
+  }
+  return -1;
 }

@@ -1,6 +1,6 @@
 import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/types.ts';
-import { checkHeaders, checkStatus } from './response-head.ts';
+import { checkHeaders, checkStatus, contentLength } from './response-head.ts';
 import type { Chunk, ExcInfo, Header, Write } from './types.ts';
 
 /** The client has left while something else was awaited. */
@@ -13,21 +13,26 @@ const DONE = Promise.resolve();
  */
 export class Response {
   readonly #exchange: Exchange;
-  /** Told of errors that come when nobody waits for them any more. */
-  readonly #report: (error: unknown) => void;
+  /** Told of errors that come when nobody waits for them any more, and of bytes beyond Content-Length. */
+  readonly #report: (problem: unknown) => void;
   #status = '';
   #fields: Fields | null = null;
+  /** Bytes of Content-Length still to come; infinite without one. */
+  #left = Number.POSITIVE_INFINITY;
   #sent = false;
+  #complete = false;
+  #overrun = false;
   #abandon: (() => void) | null = null;
 
-  constructor(exchange: Exchange, report: (error: unknown) => void) {
+  constructor(exchange: Exchange, report: (problem: unknown) => void) {
     this.#exchange = exchange;
     this.#report = report;
     exchange.onGone = () => this.#abandon?.();
   }
 
-  get gone(): boolean {
-    return this.#exchange.gone;
+  /** Nobody wants another part: the client has left, or the application gives more than it said. */
+  get unwanted(): boolean {
+    return this.#overrun || (this.#exchange.gone && !this.#complete);
   }
 
   start(status: string, headers: readonly Header[], excInfo?: ExcInfo): Write {
@@ -35,22 +40,42 @@ export class Response {
     if (excInfo === undefined && this.#fields !== null) {
       throw new Error('startResponse was called a second time without excInfo (PEP 3333).');
     }
-    checkStatus(status);
-    this.#fields = checkHeaders(headers);
-    this.#status = status;
+    const checked = checkStatus(status);
+    const fields = checkHeaders(headers);
+    const length = contentLength(fields);
+    this.#left = length < 0 ? Number.POSITIVE_INFINITY : length;
+    this.#status = checked;
+    this.#fields = fields;
     return (chunk) => (this.send(toBuffer(chunk), false) ? DONE : this.drained());
   }
 
   /**
-   * Sends the head, when it has not been sent, and a part of the body.
+   * Sends the head, when it has not been sent, and a part of the body. With the last byte of Content-Length the
+   * answer is complete, whatever `last` says: the application may go on, or fail, but the client has it whole.
    * @returns false when the sender should wait for `drained`.
    */
   send(body: Buffer, last: boolean): boolean {
-    if (this.#sent) return this.#exchange.write(body, last);
+    if (this.#complete) return this.#excess(body);
+    this.#left -= body.length;
+    const complete = last || this.#left <= 0;
+    const goOn = this.#sent ? this.#exchange.write(body, complete) : this.#sendHead(body, complete);
+    this.#complete = complete;
+    return goOn || complete;
+  }
+
+  #sendHead(body: Buffer, last: boolean): boolean {
     if (this.#fields === null) throw new Error('startResponse was not called before the body (PEP 3333).');
     const goOn = this.#exchange.respond({ status: this.#status, fields: this.#fields }, { body, last });
     this.#sent = true;
     return goOn;
+  }
+
+  #excess(body: Buffer): true {
+    if (body.length > 0 && !this.#overrun) {
+      this.#overrun = true;
+      this.#report('The application gave more than its Content-Length: the rest is dropped');
+    }
+    return true;
   }
 
   /** Fulfilled when the client has taken enough for more to be sent, or has left. */

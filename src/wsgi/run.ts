@@ -46,16 +46,16 @@ export async function runApplication(
 }
 
 async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
-  // The commonest answer, and the only one whose length is known before it is sent (PEP 3333, "Handling the
-  // Content-Length Header").
-  if (Array.isArray(body) && body.length === 1) {
-    response.send(toBuffer(body[0]), true);
+  // All of it is here: it is sent at once, and its length is known (PEP 3333, "Handling the Content-Length
+  // Header").
+  if (Array.isArray(body)) {
+    response.send(body.length === 1 ? toBuffer(body[0]) : Buffer.concat(body.map(toBuffer)), true);
     return;
   }
   const iterator = iterate(body);
   let ended = false;
   try {
-    while (!response.gone && !ended) {
+    while (!response.unwanted && !ended) {
       const next = iterator.next();
       const step = isPromise(next) ? await response.unlessGone(next) : next;
       if (step === GONE) return;
@@ -63,7 +63,7 @@ async function sendBody(body: Body, response: Response, report: (error: unknown)
       const chunk = ended ? EMPTY : toBuffer(step.value);
       // An empty part may not send the head (PEP 3333, "The start_response() Callable").
       if (chunk.length === 0 && !ended) continue;
-      if (!response.send(chunk, ended) && !ended) await response.drained();
+      if (!response.send(chunk, ended)) await response.drained();
     }
   } finally {
     if (!ended) await quietly(() => stop(iterator, response), report);
@@ -130,8 +130,10 @@ function errorStream(sink: (text: string) => void): ErrorStream {
   };
 }
 
-function describe(exchange: Exchange, error: unknown): string {
-  return `Error in the application for ${exchange.head.method} ${exchange.head.target}:\n${inspect(error)}\n`;
+function describe(exchange: Exchange, problem: unknown): string {
+  const request = `${exchange.head.method} ${exchange.head.target}`;
+  if (typeof problem === 'string') return `${problem}: ${request}\n`;
+  return `Error in the application for ${request}:\n${inspect(problem)}\n`;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -23,10 +23,15 @@ describe('the body', () => {
     expect((await run(ok(['hé']))).calls).toEqual(['respond 200 OK X-A=1 [hé] last', 'release']);
   });
 
-  test('parts are sent one by one', async () => {
-    const expected = ['respond 200 OK X-A=1 [a]', 'write [b]', 'write [] last', 'release'];
+  test('and so is an array of several', async () => {
+    const expected = ['respond 200 OK X-A=1 [ab] last', 'release'];
     expect((await run(ok(['a', '', 'b']))).calls).toEqual(expected);
     expect((await run(ok([new Uint8Array([97]), Buffer.from('b')]))).calls).toEqual(expected);
+  });
+
+  test('other parts are sent one by one', async () => {
+    const expected = ['respond 200 OK X-A=1 [a]', 'write [b]', 'write [] last', 'release'];
+    expect((await run(ok(new Set(['a', '', 'b'])))).calls).toEqual(expected);
   });
 
   test('no part at all', async () => {
@@ -55,11 +60,11 @@ describe('the body', () => {
       },
     ],
     [
-      'a promise of an array',
+      'a promise of a set',
       async (_, startResponse) => {
         await Promise.resolve();
         startResponse('200 OK', []);
-        return ['a', 'b'];
+        return new Set(['a', 'b']);
       },
     ],
   ])('from %s', async (_, app) => {
@@ -145,7 +150,9 @@ describe('startResponse', () => {
 
   test.each<[string, unknown, unknown]>([
     ['status without a code', 'OK', []],
-    ['status without a space', '200', []],
+    ['status without a space', '200OK', []],
+    ['status that is no end', '100 Continue', []],
+    ['Content-Length that is none', '200 OK', [['Content-Length', '-1']]],
     ['status of the wrong type', 200, []],
     ['line end in the status', '200 OK\r\nX: y', []],
     ['more than latin-1 in the status', '200 \u20ac', []],
@@ -168,6 +175,39 @@ describe('startResponse', () => {
     const result = await run(app);
     expect(result.calls).toEqual(['fail 500', 'release']);
     expect(result.errors).toContain('TypeError');
+  });
+});
+
+describe('Content-Length', () => {
+  const long = (parts: Iterable<string>): Application =>
+    function* (_, startResponse) {
+      startResponse('200 OK', [['content-length', '3']]);
+      yield* parts;
+    };
+
+  test('its last byte completes the answer, and a later error does not break it', async () => {
+    const app: Application = function* (_, startResponse) {
+      startResponse('200', [['content-length', '3']]);
+      yield 'ab';
+      yield 'c';
+      throw new Error('late');
+    };
+    const result = await run(app);
+    expect(result.calls.slice(0, 2)).toEqual(['respond 200  content-length=3 [ab]', 'write [c] last']);
+    expect(result.errors).toContain('late');
+  });
+
+  test('nothing is sent after it, and that is told', async () => {
+    const result = await run(long(['abc', 'd', 'e']));
+    expect(result.calls).toEqual(['respond 200 OK content-length=3 [abc] last', 'release']);
+    expect(result.errors).toBe(
+      'The application gave more than its Content-Length: the rest is dropped: GET /path?a=1\n',
+    );
+  });
+
+  test('too few: the end is the end', async () => {
+    const expected = ['respond 200 OK content-length=3 [ab]', 'write [] last', 'release'];
+    expect((await run(long(['ab']))).calls).toEqual(expected);
   });
 });
 
@@ -332,7 +372,7 @@ describe('a slow client', () => {
   test('the wait ends when it leaves', async () => {
     const exchange = new FakeExchange();
     exchange.goOn = false;
-    const running = run(ok(['a', 'b']), exchange);
+    const running = run(ok(new Set(['a', 'b'])), exchange);
     await new Promise(setImmediate);
     exchange.leave();
     await running;
