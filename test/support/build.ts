@@ -4,11 +4,10 @@
  */
 import { build } from '../../scripts/build.mjs';
 
-let done = false;
-
+/** Each project of vitest.config.ts calls this; once is enough. */
 export function setup(): void {
-  if (done) return;
-  done = true;
+  if (process.env.TUNICORN_TESTS_BUILT !== undefined) return;
+  process.env.TUNICORN_TESTS_BUILT = 'yes';
   try {
     build();
   } catch (error) {
