@@ -139,8 +139,9 @@ export class Client implements Channel {
     return this.#state.current === 'closing' || this.#state.current === 'closed';
   }
 
+  /** The other end's address; empty on a UNIX socket. */
   get address(): string {
-    return this.socket.remoteAddress ?? '';
+    return plainAddress(this.socket.remoteAddress ?? '');
   }
 
   /** Ends the connection so that no client can take what it got for whole. */
@@ -417,4 +418,9 @@ export class Client implements Channel {
     }
     this.#context.left(this);
   }
+}
+
+/** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
 }
