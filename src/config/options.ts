@@ -339,7 +339,7 @@ export const OPTIONS = {
   },
   spoolDir: {
     name: 'spool-dir',
-    type: 'folder',
+    type: 'file',
     default: '/var/tmp',
     placeholder: 'DIR',
     section: 'Memory and disk',

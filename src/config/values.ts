@@ -3,12 +3,10 @@ import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../observe/log.ts';
 import { formatAddress, parseAddress } from './address.ts';
 import { networkProblem } from './network.ts';
 import { type WorkerKind, workerKind } from './workers.ts';
-
-/** Mirrors the levels of `observe/log.ts`; `config` knows nothing of `observe`. */
-export const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'] as const;
 
 export const FORWARDED_HEADERS = [
   'x-forwarded-for',
@@ -39,7 +37,7 @@ const SINGLE = {
   flag: (text: string): boolean => flag(text),
   workers: (text: string): number => (text === 'auto' ? availableParallelism() : count(text, 1, ' or auto')),
   'worker-kind': (text: string): WorkerKind => workerKind(text),
-  'log-level': (text: string): (typeof LEVELS)[number] => level(text),
+  'log-level': (text: string): LogLevel => level(text),
   umask: (text: string): number => umask(text),
   folder: (text: string, { folder }: Context): string => existingFolder(text, folder),
   file: (text: string, { folder }: Context): string => (text === '' ? '' : resolve(folder, text)),
@@ -126,9 +124,9 @@ function flag(text: string): boolean {
   throw new UserError('Good values are true and false.');
 }
 
-function level(text: string): (typeof LEVELS)[number] {
-  const found = LEVELS.find((name) => name === text.trim().toLowerCase());
-  if (found === undefined) throw new UserError(`Good values are ${LEVELS.join(', ')}.`);
+function level(text: string): LogLevel {
+  const found = LOG_LEVELS.find((name) => name === text.trim().toLowerCase());
+  if (found === undefined) throw new UserError(`Good values are ${LOG_LEVELS.join(', ')}.`);
   return found;
 }
 
