@@ -55,13 +55,13 @@ export class ConnectionState {
   }
 }
 
-/** The table as a Mermaid state diagram, for the documentation. */
+/** The table as a Mermaid state diagram in a Markdown fence, for the documentation. */
 export function renderTransitions(): string {
-  const lines = ['stateDiagram-v2', '  [*] --> idle'];
+  const lines = ['```mermaid', 'stateDiagram-v2', '  [*] --> idle'];
   for (const [from, triggers] of Object.entries(TRANSITIONS)) {
     for (const [to, names] of byTarget(triggers)) lines.push(`  ${from} --> ${to}: ${names.join(', ')}`);
   }
-  lines.push('  closed --> [*]');
+  lines.push('  closed --> [*]', '```');
   return `${lines.join('\n')}\n`;
 }
 
