@@ -3,7 +3,7 @@
  * that names what was skipped and one that counts: `N passed, N failed, N skipped`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
@@ -12,6 +12,8 @@ import { makeVenv } from './venv.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const REPORT = join(ROOT, '.cache/test-report.json');
+/** The closing line, for .ci/run, which has more to say before it. */
+const SUMMARY = join(ROOT, '.cache/test-summary');
 
 const say = (line) => console.error(line);
 
@@ -23,7 +25,9 @@ function test(args) {
   const status = runVitest(args);
   const report = existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : null;
   const missing = findMissing(ROOT, withoutVenv);
-  for (const line of summarize(report, { root: ROOT, missing, ok: status === 0 })) console.log(line);
+  const lines = summarize(report, { root: ROOT, missing, ok: status === 0 });
+  for (const line of lines) console.log(line);
+  writeFileSync(SUMMARY, `${lines.at(-1)}\n`);
   return status;
 }
 
