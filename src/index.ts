@@ -1,0 +1,17 @@
+/** The public API of the npm package: WSGI (PEP 3333) in TypeScript. */
+export { UserError } from './errors.ts';
+export { compose } from './wsgi/compose.ts';
+export { makeServer, type ServerOptions, type WsgiServer } from './wsgi/make-server.ts';
+export type {
+  Application,
+  Body,
+  Chunk,
+  Environ,
+  ErrorStream,
+  ExcInfo,
+  Header,
+  InputStream,
+  Middleware,
+  StartResponse,
+  Write,
+} from './wsgi/types.ts';

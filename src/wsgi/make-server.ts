@@ -1,0 +1,252 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { OPTIONS, type Settings } from '../config/options.ts';
+import { parseValue } from '../config/values.ts';
+import { HttpError, UserError } from '../errors.ts';
+import type { Client } from '../front/client.ts';
+import { Clients } from '../front/clients.ts';
+import { Deadlines } from '../front/deadlines.ts';
+import { Room } from '../front/room.ts';
+import type { Exchange, Peer } from '../http/exchange.ts';
+import { SERVER_SOFTWARE } from '../version.ts';
+import { runApplication } from './run.ts';
+import type { Application } from './types.ts';
+
+const KEYS = [
+  'backlog',
+  'keepAlive',
+  'clientHeaderTimeout',
+  'clientBodyTimeout',
+  'sendTimeout',
+  'limitRequestLine',
+  'limitRequestFields',
+  'limitRequestFieldSize',
+  'limitRequestBody',
+  'bodyMemory',
+  'memoryLimit',
+  'spoolDir',
+  'spoolLimit',
+] as const;
+
+type ConnectionSettings = Pick<Settings, (typeof KEYS)[number]>;
+
+/** The command's settings of the same names, with the same defaults (sizes in bytes, times in seconds); and: */
+export interface ServerOptions extends Partial<ConnectionSettings> {
+  /** Takes what the application writes to `wsgi.errors`, its failures, and warnings. Default: standard error. */
+  readonly errors?: (text: string) => void;
+}
+
+/**
+ * A server in this process, as `wsgiref.simple_server.make_server` gives: for development, tests, and embedding.
+ * It speaks Tunicorn's own HTTP/1.1, starts no process, and handles no signal. It begins to listen at once;
+ * requests that come before `handleRequest` or `serveForever` wait. A port that is taken is told by the promises
+ * of `ready`, `serveForever` and `handleRequest`.
+ *
+ *     await makeServer('', 8000, app).serveForever();
+ *
+ * @param host Address or name to listen on; empty for every address of this machine.
+ * @param port Port, or 0 for any free one: then `serverPort` says which, once it is `ready`.
+ */
+export function makeServer(
+  host: string,
+  port: number,
+  app: Application,
+  options: ServerOptions = {},
+): WsgiServer {
+  return new WsgiServer({ host, port, app, settings: { ...defaults(), ...options } });
+}
+
+interface Parts {
+  readonly host: string;
+  readonly port: number;
+  readonly app: Application;
+  readonly settings: ConnectionSettings & ServerOptions;
+}
+
+/** Made by {@link makeServer}. */
+export class WsgiServer implements AsyncDisposable {
+  /** Fulfilled when it listens. Rejected with a {@link UserError} when it cannot, which says what to do. */
+  readonly ready: Promise<void>;
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true });
+  readonly #host: string;
+  readonly #port: number;
+  readonly #app: Application;
+  readonly #clients: Clients;
+  readonly #errors: (text: string) => void;
+  /** Requests that nobody has taken yet. */
+  readonly #waiting = new Set<Exchange>();
+  /** Calls of `handleRequest` that wait for a request. */
+  readonly #takers: ((exchange: Exchange | null) => void)[] = [];
+  #serving = false;
+  #stopped: Promise<void> | null = null;
+  #end: () => void = () => undefined;
+  readonly #ended = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
+
+  constructor({ host, port, app, settings }: Parts) {
+    this.#host = host;
+    this.#port = port;
+    this.#app = app;
+    this.#errors = settings.errors ?? ((text) => process.stderr.write(text));
+    this.#clients = this.#makeClients(settings);
+    this.#server.on('connection', (socket) => this.#clients.accept(socket, this.#local(socket)));
+    this.ready = listen(this.#server, { host, port, backlog: settings.backlog }).then(() => {
+      this.#server.on('error', (error) => this.#errors(`Cannot accept a connection: ${error.message}\n`));
+    });
+  }
+
+  /** The port it listens on. @throws {Error} for port 0 while it is not `ready`. */
+  get serverPort(): number {
+    const address = this.#server.address();
+    if (typeof address === 'object' && address !== null) return address.port;
+    if (this.#port !== 0) return this.#port;
+    throw new Error('The port is not known: await `ready` first, and ask before `shutdown`.');
+  }
+
+  /** Answers one request, the next that comes; returns when the application is through with it. */
+  async handleRequest(): Promise<void> {
+    await this.ready;
+    const exchange = this.#take() ?? (await this.#next());
+    if (exchange !== null) await this.#run(exchange);
+  }
+
+  /** Answers requests as they come, those of different clients side by side; returns after `shutdown`. */
+  async serveForever(): Promise<void> {
+    await this.ready;
+    this.#serving = true;
+    for (let exchange = this.#take(); exchange !== null; exchange = this.#take()) void this.#run(exchange);
+    await this.#ended;
+  }
+
+  /**
+   * Accepts no more, finishes the answers under way, and closes every connection.
+   * @param graceMs After so many milliseconds the connections that are left are cut.
+   */
+  shutdown(graceMs = 30_000): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    // A server that is closed before it listens would begin to listen afterwards.
+    await this.ready.catch(() => undefined);
+    this.#server.close();
+    for (const taker of this.#takers.splice(0)) taker(null);
+    const left = this.#clients.stop();
+    for (let exchange = this.#take(); exchange !== null; exchange = this.#take()) {
+      exchange.fail(new HttpError('stopping'));
+      exchange.release();
+    }
+    for (const client of this.#clients.clients) client.closeIfIdle();
+    const late = setTimeout(() => this.#clients.destroy(), graceMs);
+    await left;
+    clearTimeout(late);
+    this.#end();
+  }
+
+  #handle(exchange: Exchange): void {
+    const taker = this.#serving ? undefined : this.#takers.shift();
+    if (taker !== undefined) return taker(exchange);
+    if (this.#serving) return void this.#run(exchange);
+    // Until it is taken, a client that half-closes has given up.
+    exchange.waiting = true;
+    exchange.onGone = () => {
+      this.#waiting.delete(exchange);
+      exchange.release();
+    };
+    this.#waiting.add(exchange);
+  }
+
+  #take(): Exchange | null {
+    for (const exchange of this.#waiting) {
+      this.#waiting.delete(exchange);
+      exchange.waiting = false;
+      exchange.onGone = null;
+      return exchange;
+    }
+    return null;
+  }
+
+  #next(): Promise<Exchange | null> {
+    if (this.#stopped !== null) return Promise.resolve(null);
+    return new Promise((resolve) => this.#takers.push(resolve));
+  }
+
+  #run(exchange: Exchange): Promise<void> {
+    return runApplication(this.#app, exchange, { errors: this.#errors, serverSoftware: SERVER_SOFTWARE });
+  }
+
+  #makeClients(settings: ConnectionSettings): Clients {
+    const warn = (message: string) => this.#errors(`${message}\n`);
+    return new Clients({
+      ...settings,
+      limits: {
+        line: settings.limitRequestLine,
+        fields: settings.limitRequestFields,
+        fieldSize: settings.limitRequestFieldSize,
+        body: settings.limitRequestBody,
+      },
+      deadlines: new Deadlines(),
+      room: new Room({ ...settings, warn }),
+      resolvePeer: (_, client) => peerOf(client),
+      handle: (exchange) => this.#handle(exchange),
+      finished: () => undefined,
+      warn,
+    });
+  }
+
+  #local(socket: Socket): Client['local'] {
+    const host = this.#host === '' ? plainAddress(socket.localAddress ?? '') : this.#host;
+    return { host, port: socket.localPort ?? this.#port, unix: false };
+  }
+}
+
+/** No proxy is trusted: what the socket says holds. */
+function peerOf(client: Client): Peer {
+  return {
+    address: plainAddress(client.address),
+    port: client.socket.remotePort ?? 0,
+    scheme: 'http',
+    serverName: client.local.host,
+    serverPort: client.local.port,
+  };
+}
+
+/** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+}
+
+function defaults(): ConnectionSettings {
+  const context = { folder: process.cwd(), min: 0 };
+  const entries = KEYS.map((key) => [key, parseValue(OPTIONS[key].type, [OPTIONS[key].default], context)]);
+  return Object.fromEntries(entries) as ConnectionSettings;
+}
+
+function listen(server: Server, to: { host: string; port: number; backlog: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: NodeJS.ErrnoException) => reject(explain(error, to));
+    server.once('error', refuse);
+    server.listen({ ...to, host: to.host === '' ? undefined : to.host }, () => {
+      server.off('error', refuse);
+      resolve();
+    });
+  });
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there. Stop it, or choose another port (0 takes any free one).',
+  EACCES: 'permission denied. Ports under 1024 need root or CAP_NET_BIND_SERVICE.',
+  EADDRNOTAVAIL: 'this machine has no such address.',
+  ENOTFOUND: 'there is no such host.',
+};
+
+function explain(error: NodeJS.ErrnoException, { host, port }: { host: string; port: number }): UserError {
+  const where = `${host.includes(':') ? `[${host}]` : host || '*'}:${port}`;
+  const why = ADVICE[error.code ?? ''] ?? error.message;
+  return Object.assign(new UserError(`Cannot listen on ${where}: ${why}`), { cause: error });
+}
