@@ -3,6 +3,7 @@
 NAME and APP are there for `ps` only; what to do comes over descriptor 3. This file must stay readable for
 every Python there is (2.7 included), so that an old one can say what is wrong.
 """
+
 import sys
 
 

@@ -1,4 +1,5 @@
 """The arbiter's side of a worker: descriptor 3, one JSON object a line (src/messages.ts)."""
+
 from __future__ import annotations
 
 import json

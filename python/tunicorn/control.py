@@ -5,6 +5,7 @@ kernel raises SIGIO when something comes, and the handler, in the main thread, t
 works inside `time.sleep`, a socket's recv or a busy loop within a tenth of a millisecond, where a thread
 would wait for the interpreter's lock. With several lanes they run in threads, and the main thread waits here.
 """
+
 from __future__ import annotations
 
 import fcntl

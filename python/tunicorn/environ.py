@@ -1,4 +1,5 @@
 """From a REQUEST frame to `environ` (PEP 3333, "environ Variables")."""
+
 from __future__ import annotations
 
 import os

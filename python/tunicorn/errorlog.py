@@ -1,4 +1,5 @@
 """The error log: the worker's own lines in the log's format, and `wsgi.errors` for the application."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """What an application may say in its status line and headers (PEP 3333, "The start_response() Callable")."""
+
 from __future__ import annotations
 
 import re
@@ -26,14 +27,18 @@ def check_name(name: object) -> bool:
     """Whether the name is Content-Length's. Raises AssertionError or ValueError when it may not be sent."""
     if not isinstance(name, str):
         raise AssertionError(
-            "Header names must be str, not %s: %r (PEP 3333, A Note On String Types)" % (type(name).__name__, name)
+            "Header names must be str, not %s: %r (PEP 3333, A Note On String Types)"
+            % (type(name).__name__, name)
         )
     if not _TOKEN.fullmatch(name):
-        raise ValueError("%r is not a header name (PEP 3333, The start_response() Callable; RFC 9110 5.1)" % name)
+        raise ValueError(
+            "%r is not a header name (PEP 3333, The start_response() Callable; RFC 9110 5.1)" % name
+        )
     lower = name.lower()
     if lower in _HOP_BY_HOP:
         raise AssertionError(
-            "The header %r is the server's to send, not the application's (PEP 3333, Other HTTP Features)" % name
+            "The header %r is the server's to send, not the application's (PEP 3333, Other HTTP Features)"
+            % name
         )
     if len(_known) < _KNOWN_LIMIT:
         _known[name] = lower == "content-length"
@@ -44,7 +49,8 @@ def check_status(status: object) -> str:
     """The status line as it is sent. Raises AssertionError or ValueError when it is none."""
     if not isinstance(status, str):
         raise AssertionError(
-            "The status must be str, not %s: %r (PEP 3333, A Note On String Types)" % (type(status).__name__, status)
+            "The status must be str, not %s: %r (PEP 3333, A Note On String Types)"
+            % (type(status).__name__, status)
         )
     match = _STATUS.fullmatch(status)
     if not match:
@@ -64,7 +70,8 @@ def check_value(name: str, value: object) -> None:
         )
     if "\r" in value or "\n" in value or "\0" in value:
         raise ValueError(
-            "The value of %s has a line break or NUL in it: %r (PEP 3333, The start_response() Callable)" % (name, value)
+            "The value of %s has a line break or NUL in it: %r (PEP 3333, The start_response() Callable)"
+            % (name, value)
         )
     try:
         value.encode("latin-1")

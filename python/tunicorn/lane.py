@@ -1,4 +1,5 @@
 """A lane: one thread that answers the requests of one connection, in order."""
+
 from __future__ import annotations
 
 import traceback

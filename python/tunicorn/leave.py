@@ -1,4 +1,5 @@
 """Leaving in good order: atexit handlers run, and nobody waits for ever for a thread that does not end."""
+
 from __future__ import annotations
 
 import atexit

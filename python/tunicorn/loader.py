@@ -1,34 +1,131 @@
-"""Finds and loads the application that was named."""
+"""Finds and loads the application: APP from the command line, or Django's when none was named."""
+
 from __future__ import annotations
 
 import importlib
-import traceback
-from typing import Any, Dict, List, NamedTuple
+import importlib.util
+import os
+import sys
+from types import ModuleType
+from typing import Any, Callable, List, NamedTuple
 
+from .django_site import Mount, find_settings, static_mounts, wsgi_application
+from .failures import LoadError, import_failed, is_ours, no_callable, no_file, no_module
+from .framework import framework_of
+from .interface import check_application
+from .target import USUAL_NAMES, Target, parse_target
 
-class LoadError(Exception):
-    def __init__(self, code: str, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.traceback = trace
+__all__ = ["Found", "LoadError", "load"]
 
 
 class Found(NamedTuple):
-    application: Any
+    """A loaded application: the `loaded` event in src/messages.ts."""
+
+    application: Callable[..., Any]
     name: str
     framework: str
+    #: Where it was found when none was named, as a clause for the log.
     found: str
-    mounts: List[Dict[str, Any]]
+    mounts: List[Mount]
     mounts_why: str
 
 
-def load(app: str, chdir: str) -> Found:
-    module_name, _, attribute = app.partition(":")
+def load(app: str, folder: str) -> Found:
+    """Loads APP with `folder` (already on sys.path) as the application's. Raises LoadError."""
+    found = ""
+    target = parse_target(app) if app else None
+    if target is None:
+        found = find_settings(folder)
+        try:
+            named = wsgi_application()
+        except BaseException as error:
+            raise import_failed("Django's application", error) from None
+        target = parse_target(named)
+    application, name = take(target, folder)
+    check_application(name, application)
+    mounts, why = static_mounts()
+    return Found(application, name, framework_of(application), found, mounts, why)
+
+
+def take(target: Target, folder: str) -> "tuple[Any, str]":
+    """The object that was named, and its name in full."""
+    module = import_file(target, folder) if target.path else import_named(target, folder)
+    if not target.attributes:
+        for name in USUAL_NAMES:
+            if hasattr(module, name):
+                return getattr(module, name), "%s:%s" % (target.where, name)
+        raise no_callable(target.text, module, [], module)
+    value = walk(target, module)
+    return (value if target.arguments is None else call(target, value)), target.text
+
+
+def import_named(target: Target, folder: str) -> ModuleType:
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(target.module)
+    except ModuleNotFoundError as error:
+        # Only when the import of the named module itself failed: no code of the application has run.
+        missing = error.name or ""
+        if (target.module + ".").startswith(missing + ".") and not ran_application_code(error):
+            raise no_module(target.text, target.module, missing, folder) from None
+        raise import_failed(target.text, error) from None
     except BaseException as error:
-        raise LoadError("application-failed", "Cannot load %s: %s." % (app, error), traceback.format_exc())
-    for name in [attribute] if attribute else ["application", "app"]:
-        if hasattr(module, name):
-            return Found(getattr(module, name), "%s:%s" % (module_name, name), "", "", [], "")
-    raise LoadError("no-callable", "Module %s has no %s." % (module_name, attribute or "application or app"))
+        raise import_failed(target.text, error) from None
+
+
+def import_file(target: Target, folder: str) -> ModuleType:
+    """Runs a file as `python dir/app.py` would: its folder comes first on sys.path."""
+    path = os.path.abspath(os.path.join(folder, target.path))
+    if not os.path.isfile(path):
+        raise no_file(target.text, target.path, folder)
+    sys.path.insert(0, os.path.dirname(path))
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in sys.modules:
+        name = "_application_" + name  # A file called json.py must not take the place of the real one.
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise no_file(target.text, target.path, folder)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        raise import_failed(target.text, error) from None
+    return module
+
+
+def walk(target: Target, module: ModuleType) -> Any:
+    """The object at the end of the path of names."""
+    value: Any = module
+    for at, name in enumerate(target.attributes):
+        try:
+            value = getattr(value, name)
+        except AttributeError:
+            raise no_callable(target.text, module, target.attributes[: at + 1], value) from None
+    return value
+
+
+def call(target: Target, factory: Any) -> Any:
+    """What the factory makes."""
+    name = "%s:%s" % (target.where, ".".join(target.attributes))
+    if not callable(factory):
+        raise LoadError(
+            "not-callable", "Cannot load %s: %s is no function that can be called." % (target.text, name)
+        )
+    try:
+        return factory(*(target.arguments or ()), **target.keywords)
+    except BaseException as error:
+        if isinstance(error, TypeError) and not ran_application_code(error):
+            raise LoadError(
+                "bad-application",
+                "Cannot load %s: the factory takes other arguments: %s." % (target.text, error),
+            ) from None
+        raise import_failed(target.text, error) from None
+
+
+def ran_application_code(error: BaseException) -> bool:
+    """Whether the traceback goes through any frame that is neither ours nor the import machinery's."""
+    trace = error.__traceback__
+    while trace:
+        if not is_ours(trace):
+            return True
+        trace = trace.tb_next
+    return False

@@ -1,4 +1,5 @@
 """The life of a worker: start, load, serve, leave."""
+
 from __future__ import annotations
 
 import os

@@ -3,6 +3,7 @@ test/corpus/frames.json holds the vectors that both sides are tested against.
 
 Bytes in, frames out: no socket here.
 """
+
 from __future__ import annotations
 
 from struct import Struct

@@ -1,4 +1,5 @@
 """One request's answer: the server's side of `start_response`, `write` and the iterable (PEP 3333)."""
+
 from __future__ import annotations
 
 from types import TracebackType
@@ -160,8 +161,11 @@ def check_block(block: object) -> None:
 
 def check_result(result: object) -> None:
     """Raises AssertionError when the application returned what is usually a slip."""
-    if result is None or isinstance(result, (bytes, str)):
+    is_iterable = hasattr(result, "__iter__") or hasattr(result, "__getitem__")
+    if not is_iterable or isinstance(result, (bytes, str)):
+        # `module:create_app` without parentheses passes for an application until it is called.
+        advice = "; name a factory as a call: module:factory()" if callable(result) else ""
         raise AssertionError(
             "The application returned %s, not an iterable of bytes such as [b'...'] (PEP 3333, The "
-            "Application/Framework Side)" % type(result).__name__
+            "Application/Framework Side)%s" % (type(result).__name__, advice)
         )

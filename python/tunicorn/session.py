@@ -1,4 +1,5 @@
 """The connections of a worker to one front: control, and one lane a thread."""
+
 from __future__ import annotations
 
 import os
@@ -54,11 +55,22 @@ def connect(start: Start, arbiter: Arbiter, deadline: float) -> Session:
         try:
             for lane in range(start.threads):
                 hello = encode_fields(
-                    [("role", "lane"), ("worker", start.worker), ("lane", lane), ("capacity", 1), ("order", "fifo")]
+                    [
+                        ("role", "lane"),
+                        ("worker", start.worker),
+                        ("lane", lane),
+                        ("capacity", 1),
+                        ("order", "fifo"),
+                    ]
                 )
                 opened.append(_open(start.gateway, encode(HELLO, head=hello)))
             hello = encode_fields(
-                [("role", "control"), ("worker", start.worker), ("pid", os.getpid()), ("lanes", start.threads)]
+                [
+                    ("role", "control"),
+                    ("worker", start.worker),
+                    ("pid", os.getpid()),
+                    ("lanes", start.threads),
+                ]
             )
             control = _open(start.gateway, encode(HELLO, head=hello) + encode(READY))
             return Session(control, opened)

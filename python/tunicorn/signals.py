@@ -1,4 +1,5 @@
 """What a worker does with signals, and what it leaves to its children."""
+
 from __future__ import annotations
 
 import ctypes
@@ -36,8 +37,9 @@ def die_with_parent() -> None:
 
 
 def free_children(before: Dict[int, Any], let_go: List[Callable[[], None]]) -> None:
-    """Forked children (multiprocessing, os.fork) get their signals back, and `let_go` (read at the fork) closes what is ours.
+    """Gives forked children (multiprocessing, os.fork) their signals back, and closes what is ours in them.
 
+    `let_go` is a list that may still grow: it is read at the fork.
     Otherwise `Process.terminate()` would do nothing, and a child that lives on would keep the connections of
     a dead worker open.
     """

@@ -1,4 +1,5 @@
 """A loaded application, served to one front after another until the arbiter or the front says otherwise."""
+
 from __future__ import annotations
 
 import os
@@ -28,7 +29,13 @@ class Worker:
     """The process as the lanes see it."""
 
     def __init__(
-        self, start: Start, arbiter: Arbiter, *, log: ErrorLog, control: Control, application: Callable[..., Any]
+        self,
+        start: Start,
+        arbiter: Arbiter,
+        *,
+        log: ErrorLog,
+        control: Control,
+        application: Callable[..., Any],
     ) -> None:
         self.start = start
         self.arbiter = arbiter
@@ -77,7 +84,9 @@ class Worker:
     def _start_lanes(self) -> Callable[[Session], None]:
         inboxes: List[SimpleQueue[Optional[socket]]] = [SimpleQueue() for _ in range(self.start.threads)]
         threads = [
-            Thread(target=self._run_lane, args=(Lane(self, number), inbox), name="lane-%d" % number, daemon=True)
+            Thread(
+                target=self._run_lane, args=(Lane(self, number), inbox), name="lane-%d" % number, daemon=True
+            )
             for number, inbox in enumerate(inboxes)
         ]
         for thread in threads:
