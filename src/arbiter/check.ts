@@ -1,0 +1,54 @@
+/** `--check-config`: loads the application in a worker process of its own, and says whether it can be. */
+import type { Settings } from '../config/options.ts';
+import type { FromWorker } from '../messages.ts';
+import { openLogFile } from '../observe/log.ts';
+import { SERVER_SOFTWARE } from '../version.ts';
+import { title } from './arbiter.ts';
+import { describeEnd, type End, workerEnvironment } from './children.ts';
+import { findInterpreter } from './interpreter.ts';
+import { describeFailure } from './journal.ts';
+import { resolveRights } from './rights.ts';
+import { WorkerHandle, workerStart } from './worker.ts';
+
+/**
+ * Prints what was found on standard output, or why the application cannot be loaded on standard error.
+ * @returns the exit code: 0 or 3.
+ * @throws {UserError} when there is no interpreter, or the rights cannot be changed.
+ */
+export async function checkApplication(settings: Settings): Promise<number> {
+  const rights = resolveRights(settings);
+  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
+  const python = await findInterpreter({ ...settings, env });
+  const { said, end } = await load(settings, { rights, env, python: python.path });
+  if (said?.event === 'loaded') {
+    const framework = said.framework === '' ? '' : ` (${said.framework})`;
+    process.stdout.write(`Python ${python.version}, ${python.path} (${python.from})\n`);
+    process.stdout.write(
+      `Application ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
+    );
+    return 0;
+  }
+  const why =
+    said === null ? `The worker ${describeEnd(end)} while it loaded the application.` : describeFailure(said);
+  process.stderr.write(`tunicorn: ${why}\n`);
+  return 3;
+}
+
+type Worker = Pick<ConstructorParameters<typeof WorkerHandle>[1], 'rights' | 'env' | 'python'>;
+
+/** An empty gateway tells the worker to end once it has loaded the application. */
+function load(settings: Settings, worker: Worker): Promise<{ said: FromWorker | null; end: End }> {
+  let said: FromWorker | null = null;
+  return new Promise((resolve) => {
+    new WorkerHandle(workerStart(settings, { worker: 1, gateway: '' }), {
+      ...worker,
+      name: title(settings),
+      errorLog: openLogFile('-'),
+      captureOutput: settings.captureOutput,
+      onMessage: (message) => {
+        said = message;
+      },
+      onExit: (end) => resolve({ said, end }),
+    });
+  });
+}

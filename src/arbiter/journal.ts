@@ -1,0 +1,102 @@
+/** What the arbiter tells about its start and its workers, in order, and each thing once. */
+import type { FromWorker } from '../messages.ts';
+import type { Logger } from '../observe/log.ts';
+import { describeEnd, type End } from './children.ts';
+
+type Loaded = Extract<FromWorker, { event: 'loaded' }>;
+type Failed = Extract<FromWorker, { event: 'failed' }>;
+
+/** A worker in the words of the log: its number, and its process. */
+export interface Named {
+  readonly id: number;
+  readonly pid: number;
+}
+
+export class Journal {
+  readonly #log: Logger;
+  #listening = false;
+  #ready = false;
+  #loaded: Loaded | null = null;
+  /** What was last said of the application, so that a fleet of alike workers says it once. */
+  #application = '';
+  #failure = '';
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Every front listens: at the first time the addresses are told, and what waited for that. */
+  listening(urls: readonly string[]): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    for (const url of urls) this.#log.info(`Listening at ${url}`);
+    if (this.#loaded !== null) this.#describe(this.#loaded);
+  }
+
+  loaded(message: Loaded): void {
+    this.#loaded = message;
+    this.#failure = '';
+    if (this.#listening) this.#describe(message);
+  }
+
+  /** All workers serve; `ms` since the start of the process. Told at the first time only. */
+  ready(workers: number, ms: number): void {
+    if (this.#ready || !this.#listening) return;
+    this.#ready = true;
+    this.#log.info(`Ready: ${count(workers, 'worker')} in ${Math.round(ms)} ms`);
+  }
+
+  replaced(worker: Named): void {
+    if (this.#ready) this.#log.info(`${name(worker)} is ready`);
+  }
+
+  /** The application cannot be loaded: the same failure is told in full once. */
+  failed(worker: Named, message: Failed): void {
+    const text = describeFailure(message);
+    if (text === this.#failure) {
+      this.#log.error(`${name(worker)} could not load the application, for the same reason`);
+    } else {
+      this.#failure = text;
+      this.#log.error(`${name(worker)} could not load the application. ${text}`);
+    }
+  }
+
+  /** `delayMs`: until the next try. */
+  lost(worker: Named, end: End, delayMs: number): void {
+    const next =
+      delayMs > 0 ? `The next one starts in ${(delayMs / 1000).toFixed(1)} s` : 'Another one starts';
+    this.#log.error(`${name(worker)} ${describeEnd(end)}. ${next}`);
+  }
+
+  left(worker: Named, end: End): void {
+    this.#log.info(`${name(worker)} ${describeEnd(end)}`);
+  }
+
+  #describe({ app, framework, found, mounts, mountsWhy }: Loaded): void {
+    const version = framework === '' ? '' : ` (${framework})`;
+    const lines = [`Application ${app}${version}${found === '' ? '' : `, ${found}`}`];
+    for (const { prefix, folders } of mounts) {
+      lines.push(
+        `Static files ${prefix} from ${folders.join(', ')}${mountsWhy === '' ? '' : ` (${mountsWhy})`}`,
+      );
+    }
+    const text = lines.join('\n');
+    if (text === this.#application) return;
+    this.#application = text;
+    for (const line of lines) this.#log.info(line);
+  }
+}
+
+/** Why an application cannot be loaded: the sentence for people, then its traceback. */
+export function describeFailure({ message, traceback }: Failed): string {
+  return traceback === '' ? message : `${message}\n${traceback.trimEnd()}`;
+}
+
+export function name({ id, pid }: Named): string {
+  return `Worker ${id}${pid === 0 ? '' : ` (pid ${pid})`}`;
+}
+
+/** `1 worker`, `2 workers`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

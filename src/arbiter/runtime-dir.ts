@@ -1,0 +1,83 @@
+/**
+ * The private folder that holds the gateway sockets. Its name carries the arbiter's pid, so that the next
+ * arbiter can remove what a killed one left.
+ */
+import { chownSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../errors.ts';
+import { isAlive } from './alive.ts';
+import type { Rights } from './rights.ts';
+import { answers } from './unix-socket.ts';
+
+const NAME = /^tunicorn-(\d+)-\w{6}$/;
+/** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
+const MAX_FOLDER = 80;
+
+export class RuntimeDir {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the folder: only the owner may enter, who is the workers' user. @throws {UserError} when it cannot be made. */
+  static create(rights: Rights | null): RuntimeDir {
+    const parent = parentFolder(rights);
+    try {
+      const path = mkdtempSync(join(parent, `tunicorn-${process.pid}-`));
+      if (rights !== null) chownSync(path, rights.uid, rights.gid);
+      return new RuntimeDir(path);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      throw new UserError(
+        `Cannot make a private folder in ${parent} (${code}). Set TMPDIR to a folder that can be written to.`,
+      );
+    }
+  }
+
+  /** Path of the gateway socket of one front. */
+  gateway(slot: number): string {
+    return join(this.path, `front-${slot + 1}`);
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Another user cannot get into the arbiter's own runtime folder, so it gets the one that is open to all. */
+function parentFolder(rights: Rights | null): string {
+  const own = process.env.XDG_RUNTIME_DIR;
+  const candidates = rights === null && own !== undefined ? [own, tmpdir()] : [tmpdir()];
+  return candidates.find((folder) => Buffer.byteLength(folder) <= MAX_FOLDER && isFolder(folder)) ?? '/tmp';
+}
+
+function isFolder(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/**
+ * Removes the folders of arbiters that were killed. One whose sockets answer is left alone: where several
+ * containers share a /tmp, its pid means nothing here.
+ */
+export async function removeLeftovers(rights: Rights | null): Promise<void> {
+  const parent = parentFolder(rights);
+  const owner = rights?.uid ?? process.geteuid?.();
+  for (const name of list(parent)) {
+    const pid = NAME.exec(name)?.[1];
+    const path = join(parent, name);
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    if (lstatSync(path, { throwIfNoEntry: false })?.uid !== owner) continue;
+    const replies = await Promise.all(list(path).map((socket) => answers(join(path, socket))));
+    if (!replies.includes(true)) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

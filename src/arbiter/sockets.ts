@@ -1,0 +1,255 @@
+/**
+ * The listening sockets. The arbiter binds them and holds their descriptors, which the fronts inherit; only a
+ * front listens. The one place that uses Node's internal handles: `net.Server.listen()` would accept here,
+ * in the arbiter, whatever is paused; `net._createServerHandle` is what Node's own cluster binds with.
+ */
+import { lookup } from 'node:dns/promises';
+import { chownSync, lstatSync, readFileSync, readlinkSync, unlinkSync } from 'node:fs';
+import * as net from 'node:net';
+import { dirname } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+import { type Address, formatUrl } from '../config/address.ts';
+import { UserError } from '../errors.ts';
+import type { Rights } from './rights.ts';
+import { socketOwner } from './socket-owner.ts';
+import { answers } from './unix-socket.ts';
+
+/** A bound socket. */
+export interface Bound {
+  readonly fd: number;
+  /** For `SERVER_NAME` and `SERVER_PORT`: the real port; a UNIX socket has its path and port 0. */
+  readonly host: string;
+  readonly port: number;
+  readonly unix: boolean;
+  /** For people: with the real port. */
+  readonly url: string;
+  /** Lets go of it; the path of a UNIX socket is removed when it still is ours. */
+  close(): void;
+}
+
+export interface BindOptions {
+  /** For UNIX sockets: rights that they do not get. */
+  readonly umask: number;
+  /** Who owns a UNIX socket: the workers' user, as in gunicorn. */
+  readonly rights: Rights | null;
+}
+
+/** What libuv gives: TCP has `getsockname`, a pipe has not. */
+interface Handle {
+  readonly fd: number;
+  getsockname?(out: { address?: string; port?: number; family?: string }): number;
+  close(): void;
+}
+
+type CreateServerHandle = (
+  address: string | null,
+  port: number,
+  type: 4 | 6 | -1,
+  fd?: number,
+  flags?: number,
+) => Handle | number;
+
+const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
+  ._createServerHandle;
+
+/** UV_TCP_IPV6ONLY */
+const IPV6_ONLY = 1;
+
+/** Binds every address, or none. @throws {UserError} which says what is in the way and what to do. */
+export async function bindAll(addresses: readonly Address[], options: BindOptions): Promise<Bound[]> {
+  const bound: Bound[] = [];
+  try {
+    for (const address of addresses) {
+      const wildcards = addresses.filter((other) => other.kind === 'tcp' && other.host === '0.0.0.0');
+      bound.push(await bind(address, { ...options, wildcards }));
+    }
+    return bound;
+  } catch (error) {
+    for (const socket of bound) socket.close();
+    throw error;
+  }
+}
+
+function bind(
+  address: Address,
+  options: BindOptions & { wildcards: readonly Address[] },
+): Bound | Promise<Bound> {
+  switch (address.kind) {
+    case 'tcp':
+      return bindTcp(address, options.wildcards);
+    case 'unix':
+      return bindUnix(address, options);
+    case 'fd':
+      return adopt(address);
+  }
+}
+
+type Tcp = Extract<Address, { kind: 'tcp' }>;
+
+async function bindTcp(address: Tcp, wildcards: readonly Address[]): Promise<Bound> {
+  const { address: host, family } = await resolveHost(address);
+  // `::` takes IPv4 too, as everywhere on Linux, unless 0.0.0.0 with the same port is asked for by its side.
+  const both = wildcards.some(
+    (other) => other.kind === 'tcp' && other.port === address.port && other.port !== 0,
+  );
+  const flags = family === 6 && host === '::' && both ? IPV6_ONLY : 0;
+  const handle = createServerHandle(host, address.port, family === 6 ? 6 : 4, undefined, flags);
+  if (typeof handle === 'number') throw bindError(address, getSystemErrorName(handle));
+  const name: { port?: number } = {};
+  // A busy port gives a handle all the same: the error comes with the first use.
+  const status = handle.getsockname?.(name) ?? 0;
+  if (status !== 0) {
+    handle.close();
+    throw bindError(address, getSystemErrorName(status));
+  }
+  const port = name.port ?? address.port;
+  const url = formatUrl({ ...address, port });
+  return { fd: handle.fd, host: address.host, port, unix: false, url, close: () => handle.close() };
+}
+
+/** IPv4 first: `localhost` is 127.0.0.1, as for gunicorn. */
+async function resolveHost(address: Tcp): Promise<{ address: string; family: number }> {
+  const family = net.isIP(address.host);
+  if (family !== 0) return { address: address.host, family };
+  try {
+    const found = await lookup(address.host, { all: true });
+    const first = found.find((entry) => entry.family === 4) ?? found[0];
+    if (first !== undefined) return first;
+  } catch {}
+  throw new UserError(
+    `Cannot listen on ${formatUrl(address)}: the name ${address.host} is not known. Use a name or an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them.`,
+  );
+}
+
+type Unix = Extract<Address, { kind: 'unix' }>;
+
+async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
+  const { path } = address;
+  await clearPath(address);
+  const before = process.umask(options.umask);
+  const handle = createServerHandle(path, -1, -1);
+  process.umask(before);
+  if (typeof handle === 'number') throw bindError(address, getSystemErrorName(handle));
+  if (options.rights !== null) chownSync(path, options.rights.uid, options.rights.gid);
+  const { ino } = lstatSync(path);
+  const close = () => {
+    // libuv removes the path with the handle. When another server has put its own socket there, the handle
+    // stays open until the process ends, which removes nothing.
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) handle.close();
+  };
+  return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), close };
+}
+
+/** Removes the socket that a killed server left. @throws {UserError} when something else is there. */
+async function clearPath(address: Unix): Promise<void> {
+  const { path } = address;
+  // libuv would say "permission denied".
+  if (lstatSync(dirname(path), { throwIfNoEntry: false }) === undefined) throw bindError(address, 'ENOENT');
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isSocket()) {
+    throw new UserError(
+      `Cannot listen on ${formatUrl(address)}: there is a file that is no socket. Remove it, or choose another path.`,
+    );
+  }
+  if (await answers(path)) throw bindError(address, 'EADDRINUSE');
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    throw bindError(address, (error as NodeJS.ErrnoException).code ?? '');
+  }
+}
+
+type Inherited = Extract<Address, { kind: 'fd' }>;
+
+/** A socket that somebody else opened and we inherited. */
+function adopt(address: Inherited): Bound {
+  const { fd } = address;
+  const inode = socketInode(address);
+  const unixPath = unixSocketPath(inode);
+  const handle = createServerHandle(null, -1, -1, fd);
+  if (typeof handle === 'number') {
+    throw new UserError(
+      `Cannot listen on fd://${fd}: ${getSystemErrorName(handle)}. The descriptor must be a stream socket.`,
+    );
+  }
+  const name: { address?: string; port?: number } = {};
+  if (handle.getsockname?.(name) !== 0 || name.address === undefined) {
+    const host = unixPath ?? '';
+    return {
+      fd,
+      host,
+      port: 0,
+      unix: true,
+      url: host === '' ? `fd://${fd}` : `unix:${host} (fd://${fd})`,
+      close: () => handle.close(),
+    };
+  }
+  const { address: host, port = 0 } = name;
+  const url = `${formatUrl({ kind: 'tcp', host, port })} (fd://${fd})`;
+  return { fd, host, port, unix: false, url, close: () => handle.close() };
+}
+
+/** @throws {UserError} when the descriptor is no socket, or a connection. */
+function socketInode({ fd }: Inherited): string {
+  const name = readDescriptor(fd);
+  if (name === null) {
+    throw new UserError(
+      `Cannot listen on fd://${fd}: descriptor ${fd} is not open. fd:// is for a socket that another program opened and passed on, such as systemd's socket unit (fd://3).`,
+    );
+  }
+  const inode = /^socket:\[(\d+)\]$/.exec(name)?.[1];
+  if (inode === undefined && name !== '')
+    throw new UserError(`Cannot listen on fd://${fd}: descriptor ${fd} is no socket but ${name}.`);
+  return inode ?? '';
+}
+
+/** What /proc says; an empty text where there is no /proc; null when it is not open. */
+function readDescriptor(fd: number): string | null {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return lstatSync('/proc/self/fd', { throwIfNoEntry: false }) === undefined ? '' : null;
+  }
+}
+
+function unixSocketPath(inode: string): string | null {
+  try {
+    for (const line of readFileSync('/proc/net/unix', 'utf8').split('\n')) {
+      const parts = line.split(/\s+/);
+      if (parts[6] === inode) return parts.slice(7).join(' ');
+    }
+  } catch {}
+  return null;
+}
+
+/** Why an address cannot be had, in words. `code` is an errno name. */
+export function bindError(address: Address, code: string): UserError {
+  const start = `Cannot listen on ${formatUrl(address).replace('http://', '')}:`;
+  switch (code) {
+    case 'EADDRINUSE': {
+      const owner = socketOwner(address);
+      const what = address.kind === 'tcp' ? 'the port is in use' : 'a server answers there';
+      const by = owner === null ? '' : ` by ${owner.name} (pid ${owner.pid})`;
+      return new UserError(`${start} ${what}${by}. Stop that one, or choose another address with --bind.`);
+    }
+    case 'EACCES':
+    case 'EPERM':
+      return new UserError(`${start} permission denied. ${hintForRights(address)}`);
+    case 'EADDRNOTAVAIL':
+      return new UserError(
+        `${start} this machine has no such address. Use one that it has, or 0.0.0.0 for all of them.`,
+      );
+    case 'ENOENT':
+      return new UserError(`${start} its folder does not exist. Make it, or choose another path.`);
+    case 'EAFNOSUPPORT':
+      return new UserError(`${start} this machine has no IPv6. Use an IPv4 address, such as 127.0.0.1.`);
+    default:
+      return new UserError(`${start} ${code}.`);
+  }
+}
+
+function hintForRights(address: Address): string {
+  if (address.kind !== 'tcp') return 'Choose a folder that this user may write to.';
+  return 'Ports under 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one, or put a proxy in front.';
+}

@@ -1,0 +1,151 @@
+/** The arbiter's view of one worker process. What runs in it lives in `python/`. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import type { Settings } from '../config/options.ts';
+import type { FromWorker, WorkerStart } from '../messages.ts';
+import { SERVER_SOFTWARE } from '../version.ts';
+import { type End, WORKER_PROGRAM } from './children.ts';
+import { type Rights, withRights } from './rights.ts';
+
+export interface WorkerOptions {
+  /** Path of the interpreter. */
+  readonly python: string;
+  /** What `ps` shows. */
+  readonly name: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly rights: Rights | null;
+  /** Descriptor of the error log. */
+  readonly errorLog: number;
+  /** Whether what the application prints goes to the error log too. */
+  readonly captureOutput: boolean;
+  readonly onMessage: (message: FromWorker) => void;
+  /** Called once, after every message. */
+  readonly onExit: (end: End) => void;
+}
+
+/** Descriptor of the error log in the worker; 3 is the channel to the arbiter. */
+const ERROR_LOG = 4;
+
+/** What a worker is told to do. `gateway` empty: load the application, report, and end. */
+export function workerStart(
+  settings: Settings,
+  { worker, gateway }: { readonly worker: number; readonly gateway: string },
+): WorkerStart {
+  return {
+    worker,
+    app: settings.app,
+    gateway,
+    threads: settings.threads,
+    // What wsgi.multiprocess means: another process may run the same application at the same time.
+    multiprocess: settings.workers > 1,
+    chdir: settings.chdir,
+    pythonpath: settings.pythonpath,
+    errorLog: ERROR_LOG,
+    logLevel: settings.logLevel,
+    logEnviron: settings.accessLogfile === '' ? [] : environAtoms(settings.accessLogformat),
+    serverSoftware: SERVER_SOFTWARE,
+    umask: settings.umask,
+  };
+}
+
+/** The keys of `environ` that an access log format names with `%({key}e)s`. */
+export function environAtoms(format: string): string[] {
+  const keys = [...format.matchAll(/%\(\{([^}]+)\}e\)s/g)].map((match) => match[1] ?? '');
+  return [...new Set(keys)];
+}
+
+/** How long after its end a worker's last words are waited for, when a process that it forked keeps the pipe open. */
+const LAST_WORDS_MS = 100;
+
+export class WorkerHandle {
+  readonly id: number;
+  readonly #child: ChildProcess;
+  readonly #channel: Duplex | null;
+  readonly #options: WorkerOptions;
+  #text = '';
+  #ended = false;
+
+  /** Starts the process. Its failure to start is told to `onExit`, like its end. */
+  constructor(start: WorkerStart, options: WorkerOptions) {
+    this.id = start.worker;
+    this.#options = options;
+    this.#child = spawnWorker(options, start.app);
+    this.#channel = (this.#child.stdio?.[3] ?? null) as Duplex | null;
+    this.#child.once('error', (error) => this.#onError(error));
+    this.#child.once('exit', (code, signal) => this.#onExit({ code, signal }));
+    this.#listen();
+    // A worker that is gone already is told by its exit.
+    this.#channel?.write(`${JSON.stringify(start)}\n`);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  kill(): void {
+    if (!this.#ended) this.#child.kill('SIGKILL');
+  }
+
+  #listen(): void {
+    const channel = this.#channel;
+    if (channel === null) return;
+    channel.setEncoding('utf8');
+    channel.on('data', (text: string) => this.#onText(text));
+    channel.on('error', () => {});
+  }
+
+  #onText(text: string): void {
+    const lines = (this.#text + text).split('\n');
+    this.#text = lines.pop() ?? '';
+    for (const line of lines) {
+      const message = parseMessage(line);
+      if (message !== null) this.#options.onMessage(message);
+    }
+  }
+
+  /** Not started at all; or it could not be signalled, which is no end. */
+  #onError(error: Error): void {
+    if (this.#child.pid === undefined) this.#finish({ code: null, signal: null, error });
+  }
+
+  /** The news of its end may overtake what it said last. */
+  #onExit(end: End): void {
+    const channel = this.#channel;
+    if (channel === null || channel.readableEnded || channel.destroyed) return this.#finish(end);
+    const timer = setTimeout(() => this.#finish(end), LAST_WORDS_MS);
+    channel.once('close', () => {
+      clearTimeout(timer);
+      this.#finish(end);
+    });
+  }
+
+  #finish(end: End): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#channel?.destroy();
+    this.#options.onExit(end);
+  }
+}
+
+function spawnWorker(options: WorkerOptions, app: string): ChildProcess {
+  const { python, errorLog } = options;
+  const output = options.captureOutput ? errorLog : 'inherit';
+  const plain = { file: python, args: [WORKER_PROGRAM, options.name, app] };
+  const command = withRights(plain, options.rights, python);
+  return spawn(command.file, [...command.args], {
+    env: options.env,
+    stdio: ['ignore', output, output, 'pipe', errorLog],
+    // A session of its own: Ctrl-C goes to the arbiter alone, also while the interpreter still starts.
+    detached: true,
+  });
+}
+
+/** An application that writes to descriptor 3 must not end the arbiter. */
+function parseMessage(line: string): FromWorker | null {
+  try {
+    const message = JSON.parse(line) as FromWorker;
+    return message.event === 'loaded' || message.event === 'failed' ? message : null;
+  } catch {
+    return null;
+  }
+}
