@@ -32,6 +32,7 @@ export const ERRORS = {
   'application-error': { status: 500, fault: 'app', text: 'The application failed.' },
   'worker-lost': { status: 502, fault: 'app', text: 'The worker died while it handled this request.' },
   'worker-timeout': { status: 504, fault: 'app', text: 'The application did not answer in time.' },
+  'file-failed': { status: 500, fault: 'server', text: 'A file could not be read.' },
   'queue-full': { status: 503, fault: 'server', text: 'Too many requests are waiting.' },
   'queue-timeout': { status: 503, fault: 'server', text: 'No worker was free in time.' },
   'spool-full': { status: 503, fault: 'server', text: 'There is no room to hold the request body.' },

@@ -65,7 +65,10 @@ export class Answer implements Exchange {
     return this.#gone;
   }
 
-  respond(response: ResponseHead, part: { readonly body: Buffer; readonly last: boolean }): boolean {
+  respond(
+    response: ResponseHead,
+    part: { readonly body: Buffer; readonly last: boolean; readonly patient?: boolean },
+  ): boolean {
     if (this.#gone) return true;
     const { context, outgoing, lastAnswer, local } = this.#client;
     const framing = frameResponse(this.head, response, {
@@ -81,6 +84,7 @@ export class Answer implements Exchange {
     // Whoever reads from a UNIX socket cannot tell an end from a break where the close ends the body: such an
     // answer leaves only when it is whole.
     if (local.unix && framing.isDelimitedByClose && !part.last) outgoing.hold();
+    outgoing.patient = part.patient === true;
     outgoing.onDrain = () => this.onDrain?.();
     return this.#wrote(outgoing.writeHead(framing.head, this.#encode(framing, part)), part.last);
   }

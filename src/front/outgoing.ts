@@ -32,6 +32,8 @@ export class Outgoing {
   #senderWaits = false;
   #reading = false;
   #closed = false;
+  /** The sender waits as soon as the client lags behind, so that what it can read again is not spooled. */
+  patient = false;
   /** Called when `write` gave false and there is room again. */
   onDrain: (() => void) | null = null;
   /** Called when the socket has drained and nothing is kept back any longer. */
@@ -72,6 +74,7 @@ export class Outgoing {
     for (const part of parts) this.#keep(this.#send(part));
     this.#socket.uncork();
     if (this.#tail.length > 0 || (this.#spool?.unwritten ?? 0) > UNWRITTEN_LIMIT) this.#senderWaits = true;
+    if (this.patient && this.blocked) this.#senderWaits = true;
     if (this.#senderWaits) this.#spool?.settled(() => this.pump());
     return !this.#senderWaits;
   }
@@ -197,7 +200,7 @@ export class Outgoing {
   }
 
   #tellSender(): void {
-    if (!this.#senderWaits || this.#tail.length > 0) return;
+    if (!this.#senderWaits || this.#tail.length > 0 || (this.patient && this.blocked)) return;
     if ((this.#spool?.unwritten ?? 0) > UNWRITTEN_LIMIT / 2) return;
     this.#senderWaits = false;
     this.onDrain?.();

@@ -38,11 +38,15 @@ export interface Exchange {
   /** Called once when the client leaves before the answer is complete. */
   onGone: (() => void) | null;
   /**
-   * Sends the status line and fields, and the first part of the body.
+   * Sends the status line and fields, and the first part of the body. `patient`: the sender holds nothing dear
+   * while it waits, so it is asked to as soon as the client lags behind, and nothing of the answer is spooled.
    * @returns false when the sender should wait for `onDrain`.
    * @throws {HttpError} `application-error` when the head holds what may not be sent; nothing has been sent then.
    */
-  respond(response: ResponseHead, options: { readonly body: Buffer; readonly last: boolean }): boolean;
+  respond(
+    response: ResponseHead,
+    options: { readonly body: Buffer; readonly last: boolean; readonly patient?: boolean },
+  ): boolean;
   /** Sends the next part of the body. @returns false when the sender should wait for `onDrain`. */
   write(chunk: Buffer, last: boolean): boolean;
   /** Answers with an error page; after `respond` it cuts the connection, so that the body cannot pass for whole. */

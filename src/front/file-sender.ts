@@ -1,0 +1,78 @@
+import { close, read } from 'node:fs';
+import { HttpError } from '../errors.ts';
+import type { Exchange, ResponseHead } from '../http/exchange.ts';
+import type { Span } from './preconditions.ts';
+
+/** Read at once; what is no longer goes out together with its head. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Sends a part of an open file at the client's pace, with no more than two chunks in memory, and closes it in
+ * every case. The response must state the length of the span. Should the file end before the span does, the
+ * client's connection is cut.
+ */
+export function sendFile(fd: number, exchange: Exchange, send: { response: ResponseHead; span: Span }): void {
+  new FileSender(fd, exchange, send).next();
+}
+
+class FileSender {
+  readonly #fd: number;
+  readonly #exchange: Exchange;
+  /** Null once the head is out. */
+  #response: ResponseHead | null;
+  #at: number;
+  readonly #end: number;
+
+  constructor(fd: number, exchange: Exchange, send: { response: ResponseHead; span: Span }) {
+    this.#fd = fd;
+    this.#exchange = exchange;
+    this.#response = send.response;
+    this.#at = send.span.start;
+    this.#end = send.span.end;
+  }
+
+  /** Reads on. Only one read is under way at a time, and the file is closed only when none is. */
+  next(): void {
+    const length = Math.min(CHUNK_BYTES, this.#end - this.#at);
+    if (length <= 0) return this.#take(Buffer.alloc(0));
+    // Not from the pool: the socket keeps the bytes until the client has taken them.
+    const buffer = Buffer.allocUnsafeSlow(length);
+    read(this.#fd, buffer, 0, length, this.#at, (error, count) => {
+      if (error === null && count > 0) return this.#take(buffer.subarray(0, count));
+      this.#exchange.fail(
+        new HttpError('file-failed', error?.message ?? 'It became shorter as it was sent.'),
+      );
+      this.#close();
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    this.#at += chunk.length;
+    const last = this.#at >= this.#end;
+    const flowing = this.#send(chunk, last);
+    if (last || this.#exchange.gone) return this.#close();
+    if (flowing) return this.next();
+    this.#exchange.onDrain = () => {
+      this.#stopWaiting();
+      this.next();
+    };
+    this.#exchange.onGone = () => this.#close();
+  }
+
+  #send(chunk: Buffer, last: boolean): boolean {
+    const response = this.#response;
+    this.#response = null;
+    if (response === null) return this.#exchange.write(chunk, last);
+    return this.#exchange.respond(response, { body: chunk, last, patient: true });
+  }
+
+  #stopWaiting(): void {
+    this.#exchange.onDrain = null;
+    this.#exchange.onGone = null;
+  }
+
+  #close(): void {
+    this.#stopWaiting();
+    close(this.#fd, () => {});
+  }
+}
