@@ -44,6 +44,8 @@ export interface StartOptions {
   readonly python?: string | null;
   /** Command and first arguments, when not `bin/tunicorn` of the checkout. */
   readonly command?: readonly string[];
+  /** Run it in a terminal, so that `type()` works. */
+  readonly terminal?: boolean;
   /** How long to wait for `Ready: `, in ms (default 30,000). */
   readonly readyMs?: number;
 }
@@ -120,6 +122,11 @@ export class Server implements AsyncDisposable {
   /** Sends a signal to the arbiter only. */
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
+  }
+
+  /** Types into its terminal; `'\x03'` is Ctrl-C. Only with the option `terminal`. */
+  type(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   /** Process ids of the workers that are alive, in order of age. */
@@ -229,9 +236,11 @@ export async function startTunicorn(options: StartOptions): Promise<Server> {
   return server;
 }
 
-function launch({ args, cwd = ROOT, env = {}, python = PYTHON, command }: StartOptions): ChildProcess {
+function launch(options: StartOptions): ChildProcess {
+  const { args, cwd = ROOT, env = {}, python = PYTHON, command, terminal = false } = options;
   const bound = args.some((arg) => /^(-b|--bind)/.test(arg));
-  const [program, ...first] = command ?? [`${ROOT}bin/tunicorn`];
+  const typed = terminal ? ['python3', `${ROOT}test/support/terminal.py`] : [];
+  const [program, ...first] = [...typed, ...(command ?? [`${ROOT}bin/tunicorn`])];
   const all = [
     ...first,
     ...(bound ? [] : ['-b', '127.0.0.1:0']),
@@ -243,7 +252,7 @@ function launch({ args, cwd = ROOT, env = {}, python = PYTHON, command }: StartO
     cwd,
     env: cleanEnvironment(env),
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [terminal ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
 }
 
