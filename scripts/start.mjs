@@ -54,7 +54,8 @@ async function startTypeScript() {
     ${url}
 Install Python (Debian, Ubuntu: apt-get install python3; macOS: brew install python) and start again for
 Django, Flask and other WSGI applications. Ctrl-C ends it.`);
-  await import(pathToFileURL(join(ROOT, 'dist/examples/heyo-ts/heyo.js')).href);
+  const { main } = await import(pathToFileURL(join(ROOT, 'dist/examples/heyo-ts/heyo.js')).href);
+  await main();
 }
 
 /** Where the example will be: gunicorn's default address, or the port that PORT names. */
