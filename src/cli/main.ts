@@ -1,0 +1,93 @@
+/** The command `tunicorn`: reads the options, and does what they ask for. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Loaded, loadSettings } from '../config/load.ts';
+import type { Settings } from '../config/options.ts';
+import { renderHelp, renderSettings } from '../config/render.ts';
+import { UserError } from '../errors.ts';
+import { VERSION } from '../version.ts';
+
+/** What the command needs of its process, so that tests can call it. */
+export interface CommandOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** Columns of the terminal. */
+  readonly columns: number;
+  readonly print: (text: string) => void;
+}
+
+/** Runs the command as this process and sets its exit code: 1 for the caller's mistake, 3 for the application's. */
+export async function main(argv: readonly string[]): Promise<void> {
+  endQuietlyWithoutReader();
+  try {
+    process.exitCode = await run(argv, {
+      env: process.env,
+      cwd: process.cwd(),
+      columns: process.stdout.columns ?? 80,
+      print: (text) => void process.stdout.write(text),
+    });
+  } catch (error) {
+    process.stderr.write(tellError(error));
+    process.exitCode = error instanceof UserError ? error.exitCode : 1;
+  }
+}
+
+/** @returns the exit code. @throws UserError */
+export async function run(
+  argv: readonly string[],
+  { env, cwd, columns, print }: CommandOptions,
+): Promise<number> {
+  const loaded = loadSettings({ argv, env, cwd });
+  switch (loaded.action) {
+    case 'help':
+      print(renderHelp(columns));
+      return 0;
+    case 'version':
+      print(`tunicorn (version ${VERSION})\n`);
+      return 0;
+    case 'print-config':
+      print(renderSettings(loaded));
+      return 0;
+    case 'check-config':
+      requireApplication(loaded.settings);
+      return (await import('../arbiter/check.ts')).checkApplication(loaded.settings);
+    case 'serve':
+      requireApplication(loaded.settings);
+      return serve(loaded);
+  }
+}
+
+/** The arbiter is loaded only now: `--help` and mistakes are answered without it. */
+async function serve({ settings, notes }: Loaded): Promise<number> {
+  const { runArbiter } = await import('../arbiter/main.ts');
+  return runArbiter(settings, { notes });
+}
+
+/** A mistake is told in its own words; what nobody foresaw with its stack, for a report. */
+export function tellError(error: unknown): string {
+  if (error instanceof UserError) return `tunicorn: ${error.message}\n`;
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const system = `Tunicorn ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`;
+  return `tunicorn: This should not happen. Please report it with these lines:\n${system}\n${stack}\n`;
+}
+
+function requireApplication({ app, chdir }: Settings): void {
+  if (app !== '' || existsSync(join(chdir, 'manage.py'))) return;
+  throw new UserError(
+    [
+      `Which application? None was named, and ${chdir} has no manage.py to find Django's from. For example:`,
+      '    tunicorn mysite.wsgi                 a Django site, in the folder of its manage.py',
+      '    tunicorn app:app                     the object app in app.py, as Flask calls it',
+      "    tunicorn 'site:create_app()'         what a factory returns",
+      '    tunicorn --chdir ~/mysite -w 4 -b :8000 mysite.wsgi',
+    ].join('\n'),
+  );
+}
+
+/** `tunicorn --help | head -1` closes its end early: that is no mistake of anybody's. */
+function endQuietlyWithoutReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}

@@ -1,0 +1,205 @@
+/** Everything that is written from the table of options: `--help`, `--print-config`, and `docs/configuration.md`. */
+import { ATOMS } from '../observe/access-format.ts';
+import { FILE_ONLY, FOREIGN_FLAGS } from './gunicorn.ts';
+import type { Loaded } from './load.ts';
+import {
+  OPTIONS,
+  type Option,
+  ROWS,
+  SECTIONS,
+  type SettingKey,
+  type Settings,
+  variableOf,
+} from './options.ts';
+import { isList, type ValueType } from './values.ts';
+import { wrap } from './wrap.ts';
+
+const HELP_HEAD = `Runs Django, Flask and other WSGI applications: supervisor, web server and application server in one.
+
+  tunicorn [options] APP
+
+  tunicorn mysite.wsgi                        a Django site, on http://127.0.0.1:8000
+  tunicorn -w 4 -b :8000 mysite.wsgi          four workers, for the whole network
+  tunicorn --threads 4 app:app                a Flask application named app in app.py
+
+APP is package.module:callable, package.module (its application or app), module:factory(), or a path such as
+site/app.py. Without APP, in a folder with manage.py, it is Django's.
+`;
+
+const HELP_TAIL = `Every option can also be set by a variable: --keep-alive 5 is TUNICORN_KEEP_ALIVE=5. The command line is
+stronger than variables, these than GUNICORN_CMD_ARGS, and that than WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS.
+`;
+
+/** The names by which a value is shown in help where a row names none. */
+const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
+  addresses: 'ADDRESS',
+  count: 'N',
+  seconds: 'SECONDS',
+  size: 'BYTES',
+  workers: 'N|auto',
+  'worker-kind': 'KIND',
+  'log-level': 'LEVEL',
+  umask: 'MODE',
+  folder: 'DIR',
+  file: 'FILE',
+};
+
+/** `--help`, wrapped to a terminal of so many columns. */
+export function renderHelp(columns: number): string {
+  const width = Math.max(40, Math.min(columns, 100));
+  const sections = SECTIONS.map((section) => {
+    const rows = ROWS.filter(([, option]) => option.section === section);
+    return [`${section}:`, ...rows.flatMap(([, option]) => helpOf(option, width)), ''].join('\n');
+  });
+  const asking = ['  -h, --help', '  -v, --version', ''].join('\n');
+  return [paragraphs(HELP_HEAD, width), ...sections, asking, paragraphs(HELP_TAIL, width)].join('\n');
+}
+
+function helpOf(option: Option, columns: number): string[] {
+  const text = `${option.help} [${shownDefault(option) || 'none'}${option.unit ? ` ${option.unit}` : ''}]`;
+  return [`  ${spelling(option)}`, ...wrap(text, { columns, indent: 6 })];
+}
+
+/** Wraps running text and leaves indented lines as they are. */
+function paragraphs(text: string, columns: number): string {
+  const blocks = text.trimEnd().split('\n\n');
+  const wrapped = blocks.map((block) =>
+    block.startsWith(' ') ? block : wrap(block, { columns, indent: 0 }).join('\n'),
+  );
+  return `${wrapped.join('\n\n')}\n`;
+}
+
+/** `-w, --workers N|auto` */
+function spelling(option: Option): string {
+  const names = [option.name, ...(option.aliases ?? [])].map((name) => `--${name}`);
+  const short = option.short === undefined ? [] : [`-${option.short}`];
+  return `${[...short, ...names].join(', ')} ${placeholder(option)}`.trimEnd();
+}
+
+function placeholder({ placeholder, type }: Option): string {
+  return placeholder ?? PLACEHOLDERS[type] ?? '';
+}
+
+function shownDefault(option: Option): string {
+  if (option.type === 'flag') return 'off';
+  return typeof option.default === 'string' ? option.default : option.default.join(',');
+}
+
+/** `--print-config`: one line for each setting, `name = value`, with where it comes from unless that is the default. */
+export function renderSettings({ settings, sources }: Pick<Loaded, 'settings' | 'sources'>): string {
+  const rows = ROWS.filter(([key]) => key !== 'printConfig' && key !== 'checkConfig');
+  const width = Math.max(...rows.map(([, option]) => option.name.length));
+  const line = (name: string, value: string, source: string) =>
+    `${name.padEnd(width)} = ${value}${source === 'default' ? '' : `   (${source})`}\n`;
+  const lines = rows.map(([key, option]) => line(option.name, shownValue(key, settings), sources[key]));
+  return [line('application', settings.app, 'default'), ...lines].join('').replaceAll(/ +$/gm, '');
+}
+
+function shownValue(key: SettingKey, settings: Settings): string {
+  if (key === 'static') return settings.static.map(({ prefix, folder }) => `${prefix}=${folder}`).join(',');
+  if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
+  // What it holds is often secret, and this output ends up in tickets.
+  if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');
+  const value = settings[key];
+  return Array.isArray(value) ? value.join(',') : String(value);
+}
+
+/** The page `docs/configuration.md`. */
+export function renderConfigurationPage(): string {
+  const page = [INTRODUCTION, overview(), ...SECTIONS.map(sectionOfPage), atomsOfPage(), gunicornOfPage()];
+  return `${page.join('\n\n').trim()}\n`;
+}
+
+const INTRODUCTION = `<!-- Generated from src/config/options.ts: node scripts/docs.mjs --write -->
+
+# Configuration
+
+    tunicorn [options] APP
+
+Options stand before or after APP: \`--workers 4\`, \`--workers=4\`, \`-w 4\` and \`-w4\` are the same. Names are written in full.
+The stronger source wins, option by option:
+
+1. the command line
+2. \`TUNICORN_…\` variables: \`--keep-alive\` is \`TUNICORN_KEEP_ALIVE\`; what may be repeated is separated by commas
+   (\`TUNICORN_ENV\`: one NAME=VALUE a line). An empty variable counts as not set, except an empty list of addresses or headers
+3. \`GUNICORN_CMD_ARGS\`: options as on a command line, quoted as in a shell
+4. a configuration file: not yet
+5. what gunicorn reads as defaults: \`WEB_CONCURRENCY\` (workers), \`PORT\` (bind to \`0.0.0.0:$PORT\`), \`FORWARDED_ALLOW_IPS\`
+6. the default
+
+Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
+with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources.`;
+
+function overview(): string {
+  const rows = ROWS.map(
+    ([, option]) =>
+      `| [\`--${option.name}\`](#--${option.name}) | ${option.short ? `\`-${option.short}\`` : ''} | ${code(shownDefault(option))} | ${option.unit ?? ''} | ${option.reloadable ? 'yes' : 'no'} |`,
+  );
+  return ['| option | short | default | unit | reloadable |', '|---|---|---|---|---|', ...rows].join('\n');
+}
+
+function sectionOfPage(section: string): string {
+  const rows = ROWS.filter(([, option]) => option.section === section);
+  return [`## ${section}`, ...rows.map(([, option]) => optionOfPage(option))].join('\n\n');
+}
+
+function optionOfPage(option: Option): string {
+  const facts = [
+    `\`${spelling(option)}\``,
+    ...(isList(option.type) ? ['a list'] : []),
+    `variable \`${variableOf(option)}\`${option.env ? ` or \`${option.env}\`` : ''}`,
+    `default ${code(shownDefault(option)) || 'none'}${option.unit ? ` ${option.unit}` : ''}`,
+    option.reloadable ? 'taken up by a reload' : 'needs a restart',
+  ];
+  return [`### --${option.name}`, `${facts.join(' · ')}`, option.help, besideGunicorn(option)]
+    .join('\n\n')
+    .trim();
+}
+
+function besideGunicorn({ gunicorn }: Option): string {
+  if (gunicorn.fate === 'same') return 'As in gunicorn.';
+  if (gunicorn.fate === 'differs') return `Unlike gunicorn: ${gunicorn.how}.`;
+  return gunicorn.fate === 'ours' ? 'gunicorn has no such option.' : `Without effect: ${gunicorn.why}`;
+}
+
+function atomsOfPage(): string {
+  const rows = Object.entries(ATOMS).map(([name, [shows]]) => `| \`%(${name})s\` | ${shows} |`);
+  return `## Atoms of the access log
+
+The default is \`${OPTIONS.accessLogformat.default}\`. An atom that does not exist, or has nothing to show, is \`-\`. Quotes,
+backslashes, controls and everything beyond ASCII are escaped in values (\`\\"\`, \`\\\\\`, \`\\x0a\`).
+
+| atom | shows |
+|---|---|
+${rows.join('\n')}
+| \`%({name}i)s\` | field of the request, e.g. \`%({x-request-id}i)s\` |
+| \`%({name}o)s\` | field of the response |
+| \`%({name}e)s\` | key of \`environ\`, e.g. \`%({remote_user}e)s\` |
+| \`%%\` | a percent sign |`;
+}
+
+function gunicornOfPage(): string {
+  const rows = FOREIGN_FLAGS.map(({ names, short, fate, text }) => {
+    const flags = [...(short === undefined ? [] : [`-${short}`]), ...names.map((name) => `--${name}`)];
+    const what = text.charAt(0).toUpperCase() + text.slice(1);
+    return `| ${flags.map((flag) => `\`${flag}\``).join(', ')} | ${fate === 'refused' ? 'refused' : 'no effect'} | ${escapeCell(what)} |`;
+  });
+  return `## gunicorn's other flags
+
+Without effect: accepted, and a line in the log says why. Refused: the start ends and says what to use instead. A flag that is
+given gunicorn's own default asks for nothing and is always accepted.
+
+| flag | fate | why, or what instead |
+|---|---|---|
+${rows.join('\n')}
+
+What gunicorn takes from its configuration file alone waits for ours: ${FILE_ONLY.map((name) => `\`${name}\``).join(', ')}.`;
+}
+
+function code(text: string): string {
+  return text === '' ? '' : `\`${escapeCell(text)}\``;
+}
+
+function escapeCell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}

@@ -1,0 +1,38 @@
+import { type AccessEntry, type AccessFormat, compileAccessFormat } from './access-format.ts';
+import { LineWriter } from './line-writer.ts';
+
+export { type AccessEntry, compileAccessFormat } from './access-format.ts';
+
+export interface AccessLogOptions {
+  readonly fd: number;
+  /** As `--access-logformat` takes it. */
+  readonly format: string;
+  /** Told when lines could not be written. */
+  readonly warn?: (message: string) => void;
+}
+
+/** One line about each request. */
+export class AccessLog {
+  readonly #format: AccessFormat;
+  readonly #writer: LineWriter;
+
+  constructor({ fd, format, warn = () => {} }: AccessLogOptions) {
+    this.#format = compileAccessFormat(format);
+    this.#writer = new LineWriter({
+      fd,
+      onLost: (lines) =>
+        warn(`${lines} lines of the access log were lost: its disk is full or its reader too slow`),
+    });
+  }
+
+  /** The request is over now; it began at `startedAt`, a time of `performance.now()`. Never throws or blocks. */
+  write(entry: AccessEntry & { readonly startedAt: number }): void {
+    const durationMs = Math.max(0, performance.now() - entry.startedAt);
+    this.#writer.write(this.#format.render(entry, { start: Date.now() - durationMs, durationMs }));
+  }
+
+  /** Resolves when the lines so far are written, or nobody takes them. */
+  flush(): Promise<void> {
+    return this.#writer.flush();
+  }
+}
