@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import { type Action, plan } from '../../src/arbiter/plan.ts';
+import type { State } from '../../src/arbiter/state.ts';
+import { type Planner, simulate, Violation } from './simulation.ts';
+
+const HISTORIES = 1500;
+
+test(`${HISTORIES} random histories break no rule`, () => {
+  let killed = 0;
+  let fronts = 0;
+  for (let seed = 1; seed <= HISTORIES; seed++) {
+    try {
+      const summary = simulate({ seed, plan });
+      killed += summary.killed;
+      fronts += summary.fronts;
+    } catch (error) {
+      throw new Error(`Seed ${seed}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  // The faults did strike.
+  expect(killed).toBeGreaterThan(HISTORIES);
+  expect(fronts).toBeGreaterThan(2 * HISTORIES);
+});
+
+const HEALTHY = { failures: 0, failedAt: Number.NEGATIVE_INFINITY, notBefore: Number.NEGATIVE_INFINITY };
+
+function without(...types: Action['type'][]): Planner {
+  return (state, now) => {
+    const { actions, wakeAt } = plan(state, now);
+    return { actions: actions.filter((action) => !types.includes(action.type)), wakeAt };
+  };
+}
+
+/** As if the state were another one. */
+function believing(belief: (state: State) => Partial<State>): Planner {
+  return (state, now) => plan({ ...state, ...belief(state) }, now);
+}
+
+const BROKEN: Record<string, readonly [Planner, RegExp]> = {
+  'no backoff': [believing(() => ({ retry: HEALTHY })), /crash loop without backoff/],
+  'one worker too many': [
+    believing((state) => ({ target: state.target + 1 })),
+    /more workers than the target/,
+  ],
+  'one worker too few': [
+    believing((state) => ({ target: Math.max(1, state.target - 1) })),
+    /not replaced|retired/,
+  ],
+  'blind to a stop': [
+    (state, now) => {
+      const honest = plan(state, now);
+      if (state.stop === null || honest.actions.length > 0) return honest;
+      return plan({ ...state, stop: null }, now);
+    },
+    /spawned during a stop/,
+  ],
+  'never kills': [without('kill-worker'), /outlives|wake-up in the past|would ever end/],
+  'never replaces a front': [
+    (state, now) => (now < 1000 ? plan(state, now) : without('spawn-front')(state, now)),
+    /front missing|wake-up in the past/,
+  ],
+  'sleeps too long': [
+    (state, now) => ({ ...plan(state, now), wakeAt: Number.POSITIVE_INFINITY }),
+    /outlives|would ever end|no return to health|longer than/,
+  ],
+  'retires the youngest': [
+    (state, now) => {
+      const { actions, wakeAt } = plan(state, now);
+      const youngest = [...state.workers.values()].filter((worker) => worker.phase === 'ready').at(-1);
+      if (state.booting.size > 0 || youngest === undefined) return { actions, wakeAt };
+      const other = actions.map((action): Action => {
+        const detached = action.type !== 'retire-worker' || state.detached.has(action.worker);
+        return detached ? action : { type: 'retire-worker', worker: youngest.id };
+      });
+      return { actions: other, wakeAt };
+    },
+    /another worker retired|retired/,
+  ],
+};
+
+test.each(Object.entries(BROKEN))(
+  'the simulation catches a plan that is broken: %s',
+  (_name, [broken, rule]) => {
+    const caught: string[] = [];
+    for (let seed = 1; seed <= 100; seed++) {
+      try {
+        simulate({ seed, plan: broken });
+      } catch (error) {
+        expect(error).toBeInstanceOf(Violation);
+        caught.push((error as Error).message);
+      }
+    }
+    expect(caught.join('\n')).toMatch(rule);
+  },
+);

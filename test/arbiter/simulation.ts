@@ -1,0 +1,374 @@
+/**
+ * A simulated machine for `plan`: processes that boot, serve, crash, hang and come back, in simulated time and
+ * from a seed. It checks after each step what must never happen, so that a broken plan is caught.
+ */
+import { FRONT_SLACK_MS, type Plan } from '../../src/arbiter/plan.ts';
+import { apply, type Change, countServing, createState, type State } from '../../src/arbiter/state.ts';
+
+export type Planner = (state: State, now: number) => Plan;
+
+export interface History {
+  readonly seed: number;
+  readonly plan: Planner;
+  /** Simulated time before the stop, default two minutes. */
+  readonly runMs?: number;
+}
+
+export interface Summary {
+  readonly steps: number;
+  readonly spawned: number;
+  readonly killed: number;
+  readonly fronts: number;
+  /** Simulated time from the order to stop to the end. */
+  readonly stopMs: number;
+}
+
+/** A rule was broken. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** A process killed or told to go is gone after at most this long. */
+const REAP_MS = 20;
+/** Faults cease for so long that everything must be well again: the longest backoff, and one more try. */
+const QUIET_MS = 70_000;
+const GRACE_MS = 5000;
+const MAX_STEPS = 200_000;
+
+type Happening = Change | { readonly type: 'mood'; readonly failing: boolean };
+
+/** Runs one random history. @throws {Violation} */
+export function simulate(history: History): Summary {
+  return new World(history).run();
+}
+
+class World {
+  readonly #plan: Planner;
+  readonly #random: () => number;
+  readonly #state: State;
+  readonly #runMs: number;
+  #now = 0;
+  #agenda: { at: number; what: Happening }[] = [];
+  /** What really runs. */
+  readonly #workers = new Set<number>();
+  readonly #fronts = new Set<number>();
+  /** Dead on a signal that they get no second time. */
+  readonly #dying = new Set<string>();
+  readonly #used = new Set<number>();
+  /** New processes fail; faults happen at all. */
+  #failing = false;
+  #quiet = false;
+  #failedSpawns: number[] = [];
+  #steps = 0;
+  #killed = 0;
+  #spawnedFronts = 0;
+
+  constructor({ seed, plan, runMs = 120_000 }: History) {
+    this.#plan = plan;
+    this.#random = mulberry32(seed);
+    this.#runMs = runMs;
+    const fronts = 1 + this.#below(3);
+    this.#state = createState({ workers: fronts + this.#below(6), fronts, graceMs: GRACE_MS });
+  }
+
+  run(): Summary {
+    this.#scatter();
+    this.#until(this.#runMs);
+    this.#quiet = true;
+    this.#failing = false;
+    this.#until(this.#runMs + QUIET_MS);
+    this.#checkConverged();
+    const stopMs = this.#stop();
+    return {
+      steps: this.#steps,
+      spawned: this.#used.size,
+      killed: this.#killed,
+      fronts: this.#spawnedFronts,
+      stopMs,
+    };
+  }
+
+  /** Orders and moods of this history. */
+  #scatter(): void {
+    for (let i = this.#below(8); i > 0; i--) {
+      this.#in(this.#below(this.#runMs), { type: 'retarget', by: this.#below(2) === 0 ? 1 : -1 });
+    }
+    for (let i = this.#below(3); i > 0; i--) {
+      const from = this.#below(this.#runMs);
+      this.#in(from, { type: 'mood', failing: true });
+      this.#in(from + this.#below(60_000), { type: 'mood', failing: false });
+    }
+  }
+
+  #stop(): number {
+    const began = this.#now;
+    // At the stop anything may hang once more, and half the fleet may be in the middle of something.
+    this.#quiet = false;
+    this.#settle();
+    if (this.#below(2) === 0)
+      for (const slot of this.#fronts) this.#in(this.#below(3000), { type: 'front-gone', slot });
+    for (const worker of this.#workers)
+      if (this.#below(4) === 0) this.#in(this.#below(9000), { type: 'worker-gone', worker });
+    this.#change({ type: 'stop', graceMs: GRACE_MS });
+    if (this.#below(3) === 0) this.#in(this.#below(4000), { type: 'stop', graceMs: this.#below(2) * 3000 });
+    const limit = began + GRACE_MS + FRONT_SLACK_MS + 3 * REAP_MS;
+    while (!this.#settle()) {
+      if (!this.#advance(Number.POSITIVE_INFINITY)) this.#violated('a stop that nothing would ever end');
+      if (this.#now > limit) this.#violated('a stop longer than the graceful timeout');
+    }
+    if (this.#workers.size > 0 || this.#fronts.size > 0)
+      this.#violated('an end that leaves processes behind');
+    return this.#now - began;
+  }
+
+  #until(end: number): void {
+    this.#settle();
+    while (this.#advance(end)) this.#settle();
+    this.#now = end;
+    this.#settle();
+  }
+
+  /** Goes to the next happening or wake-up, if there is one before `end`. */
+  #advance(end: number): boolean {
+    const { actions, wakeAt } = this.#plan(this.#state, this.#now);
+    if (actions.length > 0) this.#violated('actions left over after a turn');
+    if (wakeAt <= this.#now) this.#violated('a wake-up in the past: the loop would spin');
+    this.#agenda.sort((a, b) => a.at - b.at);
+    const next = this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY;
+    const at = Math.min(next, wakeAt);
+    if (at === Number.POSITIVE_INFINITY || at > end) return false;
+    this.#now = at;
+    if (next <= wakeAt) {
+      const what = this.#agenda.shift()?.what;
+      if (what !== undefined) this.#happen(what);
+    }
+    return true;
+  }
+
+  /** One turn of the arbiter. @returns whether it may exit. */
+  #settle(): boolean {
+    for (let round = 0; round < 50; round++) {
+      if (++this.#steps > MAX_STEPS) this.#violated('so many steps: the loop spins');
+      const { actions } = this.#plan(this.#state, this.#now);
+      if (actions.length === 0) {
+        this.#checkState();
+        return false;
+      }
+      for (const action of actions) {
+        if (action.type === 'exit') return true;
+        this.#check(action);
+        this.#change(action);
+        this.#perform(action);
+      }
+    }
+    this.#violated('a turn without end');
+  }
+
+  #change(change: Change): void {
+    apply(this.#state, change, this.#now);
+  }
+
+  // What really happens
+
+  #happen(what: Happening): void {
+    if (what.type === 'mood') {
+      this.#failing = what.failing && !this.#quiet;
+      this.#failedSpawns = [];
+      return;
+    }
+    if (what.type === 'worker-gone' && !this.#workers.delete(what.worker)) return;
+    if (what.type === 'worker-stuck' && !this.#workers.has(what.worker)) return;
+    if (what.type === 'worker-ready') return this.#connect(what.worker);
+    if (what.type === 'front-gone') return this.#loseFront(what.slot);
+    if (what.type === 'front-listening' && !this.#fronts.has(what.slot)) return;
+    if (what.type === 'retarget' && this.#state.stop !== null) return;
+    this.#change(what);
+    if (what.type === 'front-listening') this.#reconnect(what.slot);
+    if (what.type === 'front-stopped') this.#in(1, { type: 'front-gone', slot: what.slot });
+  }
+
+  #perform(action: Change): void {
+    switch (action.type) {
+      case 'spawn-worker':
+        return this.#bootWorker(action.worker);
+      case 'spawn-front':
+        return this.#bootFront(action.slot);
+      case 'kill-worker':
+        this.#killed++;
+        return this.#end(`w${action.worker}`, { type: 'worker-gone', worker: action.worker });
+      case 'kill-front':
+        return this.#end(`f${action.slot}`, { type: 'front-gone', slot: action.slot });
+      case 'drain-worker':
+        // One in four does not listen: it must be killed in the end.
+        if (this.#below(4) > 0) this.#in(this.#below(4000), { type: 'worker-gone', worker: action.worker });
+        return;
+      case 'stop-fronts':
+        for (const slot of this.#fronts) this.#stopFront(slot, action.graceMs);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #bootWorker(worker: number): void {
+    this.#workers.add(worker);
+    this.#used.add(worker);
+    const dies = this.#failing || this.#faulty(10);
+    if (dies) this.#in(10 + this.#below(500), { type: 'worker-gone', worker });
+    else this.#in(50 + this.#below(2000), { type: 'worker-ready', worker });
+    if (this.#failing) this.#failedSpawns.push(this.#now);
+  }
+
+  /** It serves if its front is there; else it waits for the next front. */
+  #connect(worker: number): void {
+    const known = this.#state.workers.get(worker);
+    if (!this.#workers.has(worker) || known === undefined) return;
+    const front = this.#state.fronts[known.front];
+    if (front?.phase !== 'listening' || !this.#fronts.has(known.front)) return;
+    this.#change({ type: 'worker-ready', worker });
+    if (this.#faulty(6)) this.#in(this.#below(20_000), { type: 'worker-gone', worker });
+    else if (this.#faulty(8)) {
+      this.#in(this.#below(20_000), { type: 'worker-stuck', worker, graceMs: this.#below(GRACE_MS) });
+    }
+  }
+
+  #bootFront(slot: number): void {
+    this.#fronts.add(slot);
+    this.#dying.delete(`f${slot}`);
+    this.#spawnedFronts++;
+    if (this.#faulty(8)) this.#in(this.#below(200), { type: 'front-gone', slot });
+    else this.#in(50 + this.#below(100), { type: 'front-listening', slot });
+    if (this.#faulty(4)) this.#in(this.#below(60_000), { type: 'front-gone', slot });
+  }
+
+  #loseFront(slot: number): void {
+    if (!this.#fronts.delete(slot)) return;
+    this.#dying.delete(`f${slot}`);
+    this.#agenda = this.#agenda.filter(({ what }) => !('slot' in what && what.slot === slot));
+    this.#change({ type: 'front-gone', slot });
+  }
+
+  /** Workers of a front that died look for the new one; those that boot too. Some are stuck in a request and do not. */
+  #reconnect(slot: number): void {
+    for (const worker of this.#state.workers.values()) {
+      if (worker.front !== slot || (worker.phase === 'detached' && this.#faulty(10))) continue;
+      this.#in(this.#below(100), { type: 'worker-ready', worker: worker.id });
+    }
+  }
+
+  /** It finishes what it has and drains its workers; or it does not come to an end. */
+  #stopFront(slot: number, graceMs: number): void {
+    if (this.#below(5) === 0) return;
+    const at = this.#below(Math.max(1, graceMs));
+    for (const worker of this.#state.workers.values()) {
+      if (worker.front === slot && worker.phase === 'ready' && this.#below(8) > 0) {
+        this.#in(at + this.#below(300), { type: 'worker-gone', worker: worker.id });
+      }
+    }
+    this.#in(at, { type: 'front-stopped', slot });
+  }
+
+  #end(key: string, change: Change): void {
+    if (this.#dying.has(key)) this.#violated(`a second kill of ${key}`);
+    this.#dying.add(key);
+    this.#in(1 + this.#below(REAP_MS - 1), change);
+  }
+
+  // What must never be
+
+  #check(action: Change): void {
+    const { stop, target } = this.#state;
+    if (action.type === 'spawn-worker') {
+      if (stop !== null) this.#violated('a worker spawned during a stop');
+      if (countServing(this.#state) >= target) this.#violated('more workers than the target');
+      if (this.#used.has(action.worker)) this.#violated('a number used twice');
+      this.#checkBackoff();
+    }
+    if (action.type === 'spawn-front') {
+      if (stop !== null) this.#violated('a front spawned during a stop');
+      if (this.#fronts.has(action.slot)) this.#violated('two fronts in one slot');
+    }
+    if (action.type === 'retire-worker') this.#checkRetired(action.worker);
+  }
+
+  /** While everything fails: within the first second a few tries, within a minute no more than 15 and the fleet. */
+  #checkBackoff(): void {
+    const lately = this.#failedSpawns.filter((at) => at > this.#now - 30_000);
+    if (lately.length > 12 + 2 * this.#state.target) this.#violated('a crash loop without backoff');
+  }
+
+  /** The oldest that serves, unless one that does not serve yet can go. */
+  #checkRetired(id: number): void {
+    const worker = this.#state.workers.get(id);
+    const front = this.#state.fronts[worker?.front ?? -1];
+    if (worker === undefined || front === undefined) this.#violated('a worker retired that is not there');
+    if (worker.phase === 'detached') return;
+    const serving = [...front.serving.values()];
+    const oldest = serving.find((other) => other.phase !== 'ready') ?? serving[0];
+    if (oldest?.id !== id) this.#violated('another worker retired than the oldest');
+  }
+
+  #checkState(): void {
+    const { workers, leaving, stop } = this.#state;
+    for (const id of this.#workers) if (!workers.has(id)) this.#violated('a process that is forgotten');
+    for (const id of leaving) {
+      const worker = workers.get(id);
+      if (worker !== undefined && !worker.killed && worker.killAt <= this.#now) {
+        this.#violated('a worker that outlives its graceful timeout');
+      }
+    }
+    if (stop === null) this.#checkReplaced();
+  }
+
+  /** Without a crash loop a missing worker, or front, is replaced in the same turn. */
+  #checkReplaced(): void {
+    const { retry, target, fronts } = this.#state;
+    const serving = countServing(this.#state);
+    if (serving > target) this.#violated('more workers than the target');
+    if (retry.failures === 0 && serving < target) this.#violated('a worker missing and not replaced');
+    if (fronts.some((front) => front.phase === 'gone' && front.retry.failures === 0)) {
+      this.#violated('a front missing and not replaced');
+    }
+  }
+
+  #checkConverged(): void {
+    const { workers, leaving, target, fronts } = this.#state;
+    const ready = [...workers.values()].filter((worker) => worker.phase === 'ready').length;
+    if (ready !== target || leaving.size > 0) {
+      this.#violated(`no return to health: ${ready} of ${target} ready, ${leaving.size} leaving`);
+    }
+    if (fronts.some((front) => front.phase !== 'listening'))
+      this.#violated('no return to health: a front is missing');
+  }
+
+  #violated(rule: string): never {
+    throw new Violation(`${rule} (at ${Math.round(this.#now)} ms)`);
+  }
+
+  // Chance
+
+  #in(delayMs: number, what: Happening): void {
+    this.#agenda.push({ at: this.#now + delayMs, what });
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+
+  /** One in `odds`, unless the machine has been told to behave. */
+  #faulty(odds: number): boolean {
+    return !this.#quiet && this.#below(odds) === 0;
+  }
+}
+
+/** Random numbers from 0 to 1 from a 32-bit seed (Tommy Ettinger's public-domain mulberry32). */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
