@@ -33,7 +33,7 @@ const SERVERS = {
   tunicorn: (app, port) => [
     process.execPath,
     `${ROOT}bin/tunicorn`,
-    ...['--python', PYTHON, '-w', String(workers), '-b', `127.0.0.1:${port}`, app],
+    ...['--python', PYTHON, '-w', String(workers), '-b', `127.0.0.1:${port}`, '--log-level', 'error', app],
   ],
   gunicorn: (app, port) => [
     PYTHON,
