@@ -144,7 +144,7 @@ function openFile(
   open(path, flags, (error, fd) => {
     if (error !== null) return done(error, null);
     const nothing = () => close(fd, () => done(null, null));
-    // Both ask the kernel about an open file, which it answers from memory: 4 µs, where each turn through the pool takes 60.
+    // Of an open file the kernel knows both without a look at the disk: 6 µs together, where the pool takes 38.
     const stats = fstatSync(fd);
     if (!stats.isFile()) return nothing();
     realPath(fd, path, (real) => {

@@ -1,0 +1,8 @@
+"""What Tunicorn serves: `tunicorn mysite.wsgi`, or just `tunicorn` in the folder of manage.py."""
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+
+application = get_wsgi_application()
