@@ -1,4 +1,5 @@
 """Holds python/tunicorn/protocol.py against the vectors of test/corpus/frames.json: PYTHON frames.py -v."""
+
 import json
 import os
 import random
@@ -90,7 +91,9 @@ class Frames(unittest.TestCase):
     def test_random_bytes(self):
         chance = random.Random(3)
         for _ in range(1000):
-            data = bytes(chance.choice((0, 1, 2, 255, chance.getrandbits(8))) for _ in range(chance.randint(0, 99)))
+            data = bytes(
+                chance.choice((0, 1, 2, 255, chance.getrandbits(8))) for _ in range(chance.randint(0, 99))
+            )
             try:
                 decode(data, chance.randint(1, 64))
             except protocol.FrameError:
