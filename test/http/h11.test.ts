@@ -1,44 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Case, type ExpectedRequest, expand, readCorpus } from './corpus.ts';
-
-const PYTHON = fileURLToPath(new URL('../../.venv-test/bin/python', import.meta.url));
-const SCRIPT = fileURLToPath(new URL('h11_requests.py', import.meta.url));
-
-interface H11Request {
-  readonly method: string;
-  readonly target: string;
-  readonly version: string;
-  readonly fields: ReadonlyArray<readonly [string, string]>;
-  readonly body: string;
-  readonly trailers: ReadonlyArray<readonly [string, string]>;
-  readonly waits: boolean;
-  readonly keepAlive?: boolean;
-}
-
-interface H11Outcome {
-  readonly requests: readonly H11Request[];
-  readonly open: H11Request | null;
-  readonly error: string | null;
-}
+import { type ExpectedRequest, expand, readCorpus } from './corpus.ts';
+import { askH11, type H11Outcome, type H11Request, hasH11 } from './h11.ts';
 
 const VALID = readCorpus().filter((entry) => entry.error === undefined);
-
-function hasH11(): boolean {
-  return existsSync(PYTHON) && spawnSync(PYTHON, ['-c', 'import h11']).status === 0;
-}
-
-function askH11(cases: readonly Case[]): H11Outcome[] {
-  const { stdout, stderr, status } = spawnSync(PYTHON, [SCRIPT], {
-    input: JSON.stringify(cases.map((entry) => expand(entry.raw))),
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
-  if (status !== 0) throw new Error(`h11_requests.py failed: ${stderr}`);
-  return JSON.parse(stdout) as H11Outcome[];
-}
 
 /** The same facts of a request, as our corpus states them and as h11 does. */
 function ours(request: ExpectedRequest, isWhole: boolean) {
@@ -83,7 +47,7 @@ describe.skipIf(!hasH11())(
     let seen: H11Outcome[] = [];
 
     beforeAll(() => {
-      seen = askH11(VALID);
+      seen = askH11(VALID.map((entry) => expand(entry.raw)));
     });
 
     test.each(VALID.map((entry, index) => ({ name: entry.name, entry, index })))(
