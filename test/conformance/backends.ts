@@ -1,0 +1,72 @@
+import { makeServer } from '../../src/wsgi/make-server.ts';
+import { application } from './apps.ts';
+
+/** A server that runs the applications of the table. */
+export interface Backend {
+  readonly port: number;
+  /** How long the log is, to look only at what comes after. */
+  logLength(): number;
+  /** Waits until the text stands in the log, from `from` on. @throws {Error} after 20 s. */
+  waitForLog(text: string, from: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface BackendKind {
+  readonly name: string;
+  readonly language: 'python' | 'typescript';
+  readonly start: () => Promise<Backend>;
+}
+
+const WAIT_MS = 20_000;
+
+/** The log of a backend, as text that grows. */
+export class Log {
+  #text = '';
+  readonly #waiting = new Set<() => void>();
+
+  get length(): number {
+    return this.#text.length;
+  }
+
+  add(text: string): void {
+    this.#text += text;
+    for (const look of [...this.#waiting]) look();
+  }
+
+  waitFor(text: string, from: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        this.#waiting.delete(look);
+        reject(new Error(`No “${text}” in the log:\n${this.#text.slice(from)}`));
+      }, WAIT_MS);
+      const look = () => {
+        if (!this.#text.includes(text, from)) return;
+        this.#waiting.delete(look);
+        clearTimeout(late);
+        resolve();
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}
+
+async function startInProcess(): Promise<Backend> {
+  const log = new Log();
+  const server = makeServer('127.0.0.1', 0, application, { errors: (text) => log.add(text) });
+  const served = server.serveForever();
+  await server.ready;
+  return {
+    port: server.serverPort,
+    logLength: () => log.length,
+    waitForLog: (text, from) => log.waitFor(text, from),
+    stop: async () => {
+      await server.shutdown();
+      await served;
+    },
+  };
+}
+
+export const BACKENDS: readonly BackendKind[] = [
+  { name: 'makeServer', language: 'typescript', start: startInProcess },
+];
