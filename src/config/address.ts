@@ -66,7 +66,7 @@ function tcpAddress(text: string): Address {
   }
   const parts =
     /^\[(?<v6>[0-9a-fA-F:.]+(?:%[\w.-]+)?)\](?::(?<port>.*))?$/s.exec(rest)?.groups ??
-    /^(?<host>[\w.*-]*)(?::(?<port>.*))?$/s.exec(rest)?.groups;
+    /^(?<host>[\w.*-]*)(?::(?<port>[^:]*))?$/.exec(rest)?.groups;
   if (parts === undefined || rest === '') throw new UserError(notAnAddress(text, rest));
   const host = (parts.v6 ?? parts.host ?? '').toLowerCase();
   return {

@@ -80,8 +80,8 @@ export function parseArguments(argv: readonly string[], where = ''): Arguments {
     }
     const definition = DEFINITIONS.get(token.name);
     if (definition === undefined) throw new UserError(unknownOption(token.rawName, where));
-    const value = valueFor(token, definition.takesValue, where);
     const { target } = definition;
+    const value = isRefused(target) ? (token.value ?? '') : valueFor(token, definition.takesValue, where);
     if (target.kind === 'ours') texts.set(target.key, [...(texts.get(target.key) ?? []), value]);
     else if (target.kind === 'foreign') foreign.push({ flag: target.flag, written: token.rawName, value });
     else if (target.kind === 'help') help = true;
@@ -126,6 +126,11 @@ function valueFor(token: OptionToken, takesValue: boolean, where: string): strin
   return token.value;
 }
 
+/** Whatever its value: the reason of its refusal helps more than a word about its grammar. */
+function isRefused(target: Target): boolean {
+  return target.kind === 'foreign' && target.flag.fate === 'refused';
+}
+
 function unknownOption(written: string, where: string): string {
   return `There is no option ${written}${where}.${didYouMean(written)} See tunicorn --help.`;
 }
@@ -137,7 +142,7 @@ function didYouMean(written: string): string {
   const starts = names.filter((known) => known.startsWith(name));
   if (name !== '' && starts.length > 0 && starts.length <= 5) return ` Did you mean ${alternatives(starts)}?`;
   const near = closest(name, names);
-  return distance(name, near) <= Math.max(2, name.length / 3) ? ` Did you mean --${near}?` : '';
+  return distance(name, near) <= Math.max(name.length, near.length) / 2 ? ` Did you mean --${near}?` : '';
 }
 
 function alternatives(names: readonly string[]): string {

@@ -143,7 +143,7 @@ function readAll(sources: readonly Source[], { app, cwd }: { app: string; cwd: s
   );
   // Each value was read by the parser of its row's type, from which `Settings` is derived.
   const settings = { ...values, app } as Settings;
-  return { settings: { ...settings, name: settings.name || app || 'tunicorn' }, from };
+  return { settings: { ...settings, name: settings.name || app }, from };
 }
 
 function readValue(option: Option, { texts, from }: Given, folder: string): unknown {

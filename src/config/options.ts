@@ -278,8 +278,8 @@ export const OPTIONS = {
     min: 0,
     section: 'Limits',
     reloadable: true,
-    gunicorn: differs('values above 8190 are honoured; gunicorn cuts them to 8190'),
-    help: 'Longest request line (method, URL and version). A longer one gets 414. 0 is no limit. Raise it when the site has very long query strings.',
+    gunicorn: differs('up to 64 KiB is honoured; gunicorn cuts it to 8190'),
+    help: 'Longest request line (method, URL and version). A longer one gets 414. 0 is the most there is, 64 KiB. Raise it when the site has very long query strings.',
   },
   limitRequestFields: {
     name: 'limit-request-fields',
@@ -289,8 +289,8 @@ export const OPTIONS = {
     min: 0,
     section: 'Limits',
     reloadable: true,
-    gunicorn: differs('values above 32768 are honoured; gunicorn cuts them to 32768'),
-    help: 'Most header fields in a request. More get 431. 0 is no limit.',
+    gunicorn: SAME,
+    help: 'Most header fields in a request. More get 431. 0 is the most there is, 32768.',
   },
   limitRequestFieldSize: {
     name: 'limit-request-field_size',
@@ -301,8 +301,8 @@ export const OPTIONS = {
     min: 0,
     section: 'Limits',
     reloadable: true,
-    gunicorn: SAME,
-    help: 'Longest header field of a request. A longer one gets 431. 0 is no limit. Raise it when cookies or tokens are larger than that.',
+    gunicorn: differs('0 is 64 KiB; gunicorn takes it for 8190'),
+    help: 'Longest header field of a request. A longer one gets 431. 0 is the most there is, 64 KiB. Raise it when cookies or tokens are larger than that.',
   },
   limitRequestBody: {
     name: 'limit-request-body',

@@ -128,7 +128,8 @@ The stronger source wins, option by option:
 6. the default
 
 Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
-with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources.`;
+with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. Reloading without a
+restart comes later; the last column says what it will take up.`;
 
 function overview(): string {
   const rows = ROWS.map(
@@ -149,7 +150,7 @@ function optionOfPage(option: Option): string {
     ...(isList(option.type) ? ['a list'] : []),
     `variable \`${variableOf(option)}\`${option.env ? ` or \`${option.env}\`` : ''}`,
     `default ${code(shownDefault(option)) || 'none'}${option.unit ? ` ${option.unit}` : ''}`,
-    option.reloadable ? 'taken up by a reload' : 'needs a restart',
+    option.reloadable ? 'reloadable' : 'needs a restart',
   ];
   return [`### --${option.name}`, `${facts.join(' · ')}`, option.help, besideGunicorn(option)]
     .join('\n\n')
@@ -179,10 +180,17 @@ ${rows.join('\n')}
 }
 
 function gunicornOfPage(): string {
-  const rows = FOREIGN_FLAGS.map(({ names, short, fate, text }) => {
-    const flags = [...(short === undefined ? [] : [`-${short}`]), ...names.map((name) => `--${name}`)];
+  const texts = new Map(
+    FOREIGN_FLAGS.map((flag) => [flag.text, FOREIGN_FLAGS.filter(({ text }) => text === flag.text)]),
+  );
+  const rows = [...texts].map(([text, flags]) => {
+    const names = flags.flatMap(({ names, short }) => [
+      ...(short ? [`-${short}`] : []),
+      ...names.map((name) => `--${name}`),
+    ]);
+    const fate = flags[0]?.fate === 'refused' ? 'refused' : 'no effect';
     const what = text.charAt(0).toUpperCase() + text.slice(1);
-    return `| ${flags.map((flag) => `\`${flag}\``).join(', ')} | ${fate === 'refused' ? 'refused' : 'no effect'} | ${escapeCell(what)} |`;
+    return `| ${names.map(code).join(', ')} | ${fate} | ${escapeCell(what)} |`;
   });
   return `## gunicorn's other flags
 
