@@ -94,11 +94,12 @@ def static_mounts() -> Tuple[List[Mount], str]:
         prefix = static_prefix(settings)
         if not prefix:
             return [], ""
+        # DEBUG first, as runserver does: a file that is being worked on must not be hidden by what was collected once.
+        if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
+            return mounts_of(finder_locations(), prefix), "DEBUG is on"
         root = getattr(settings, "STATIC_ROOT", None)
         if root and has_files(str(root)):
             return [{"prefix": prefix, "folders": [os.path.abspath(str(root))]}], "STATIC_ROOT is filled"
-        if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
-            return mounts_of(finder_locations(), prefix), "DEBUG is on"
     except Exception:
         pass  # A site that serves no static files in the usual way is still served.
     return [], ""
