@@ -50,7 +50,7 @@ def countdown() -> Response:
             time.sleep(pause)
         yield "Heyo\n"
 
-    return Response(lines(), mimetype="text/plain", headers={"X-Accel-Buffering": "no"})
+    return Response(lines(), mimetype="text/plain")
 
 
 @app.get("/download/<int:count>")
