@@ -97,7 +97,7 @@ export class Clients implements ClientContext {
     this.#stopping = true;
     setTimeout(() => {
       for (const client of this.clients) client.closeIfIdle();
-    }, STOP_IDLE_MS);
+    }, STOP_IDLE_MS).unref();
     return new Promise((resolve) => {
       this.#onStopped = resolve;
       if (this.clients.size === 0) resolve();

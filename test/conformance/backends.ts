@@ -1,4 +1,8 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { makeServer } from '../../src/wsgi/make-server.ts';
+import { pythons } from '../support/python.ts';
+import { startTunicorn } from '../support/tunicorn.ts';
 import { application } from './apps.ts';
 
 /** A server that runs the applications of the table. */
@@ -67,6 +71,30 @@ async function startInProcess(): Promise<Backend> {
   };
 }
 
+/** The whole server, as people run it: arbiter, front, and one Python worker. */
+async function startCommand(python: string): Promise<Backend> {
+  const cwd = dirname(fileURLToPath(import.meta.url));
+  const server = await startTunicorn({ args: ['apps:application'], cwd, python });
+  return {
+    port: server.port,
+    logLength: () => server.log().length,
+    waitForLog: async (text, from) => {
+      await server.waitForLog(new RegExp(`^[^]{${from},}?${text}`), WAIT_MS);
+    },
+    stop: async () => {
+      await server.stop();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
 export const BACKENDS: readonly BackendKind[] = [
   { name: 'makeServer', language: 'typescript', start: startInProcess },
+  ...pythons().map(
+    ({ path, version }): BackendKind => ({
+      name: `Python worker, ${version}`,
+      language: 'python',
+      start: () => startCommand(path),
+    }),
+  ),
 ];
