@@ -1,71 +1,112 @@
 /**
- * `npm start [-- options APP]`: builds what changed and runs the command in this process. Without arguments
- * it serves the bundled example: the one in Python, or where there is no Python the one in TypeScript.
+ * `npm start [-- options APP]`: builds what changed, then runs the command in this process, in the folder it
+ * was called from. Where no application is named it serves the bundled example: the one in Python, or where
+ * there is no Python the one in TypeScript.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const EXAMPLE = join(ROOT, 'examples/heyo');
 
 /** npm works in the package's folder and keeps the caller's only here. */
 const CALLER = process.env.INIT_CWD ?? process.cwd();
 
-async function start(args) {
+async function start(argv) {
   await buildIfStale();
-  if (args.length > 0 || (CALLER !== ROOT && existsSync(join(CALLER, 'manage.py')))) {
-    process.chdir(CALLER);
-    return runCommand(args);
-  }
-  if (hasPython()) return startPython();
-  return startTypeScript();
+  process.chdir(CALLER);
+  const { main } = await fromDist('cli/main.js');
+  const settings = await exampleSettings(argv);
+  if (settings === null) return main(argv);
+  const problem = await findProblem(settings);
+  if (problem !== null) return serveTypeScript(settings, problem);
+  say(describePython(await urlOf(settings)));
+  return main(['--chdir', EXAMPLE, ...argv, 'heyo']);
 }
 
-/** The npm package has `dist/` and neither sources nor this script's neighbour. */
+/** The npm package has `dist/`, and neither sources nor the script that builds. */
 async function buildIfStale() {
   if (!existsSync(join(ROOT, 'src'))) return;
   const { build } = await import('./build.mjs');
   build({ say: (line) => console.error(line) });
 }
 
-/** The same as `bin/tunicorn ARGS`, in this process: one process less between npm and the arbiter. */
-async function runCommand(args) {
-  process.argv = [process.execPath, join(ROOT, 'bin/tunicorn'), ...args];
-  await import(pathToFileURL(join(ROOT, 'dist/cli/main.js')).href);
+/** The settings for the example; null when it is not wanted: an application or another task was named. */
+async function exampleSettings(argv) {
+  const { loadSettings } = await fromDist('config/load.js');
+  try {
+    const { action, app, settings, sources } = loadSettings({ argv, env: process.env, cwd: CALLER });
+    const hasDjango = existsSync(join(settings.chdir, 'manage.py'));
+    return action === 'serve' && app === '' && sources.chdir === 'default' && !hasDjango ? settings : null;
+  } catch {
+    return null; // The command tells the mistake in its own words.
+  }
 }
 
-async function startPython() {
-  const url = exampleUrl();
-  say(`This is the bundled example, examples/heyo (Python). When the log says “Ready”, look at
+/** Why no Python can run the example; null when one can, or when the caller named one (and is told about it). */
+async function findProblem(settings) {
+  const { findInterpreter } = await fromDist('arbiter/interpreter.js');
+  if (settings.python !== '' || process.env.VIRTUAL_ENV) return null;
+  try {
+    await findInterpreter({ ...settings, app: 'heyo', chdir: EXAMPLE, env: process.env, rights: null });
+    return null;
+  } catch (error) {
+    if (error.name !== 'UserError') throw error;
+    return error.message;
+  }
+}
+
+function describePython(url) {
+  return `This is the bundled example, examples/heyo (Python). When the log says “Ready”, look at
     ${url}
-or try
+or ask from another terminal
     curl '${url}?editor=vim'
-For your own application, go to its folder and run (Django's is found by itself):
+Your own application next: go to its folder, and there (Django finds its own; for Flask: app:app)
     npm --prefix ${ROOT} start -- mysite.wsgi:application -w 4
-Ctrl-C ends it; npm start -- --help lists the options.`);
-  process.chdir(join(ROOT, 'examples/heyo'));
-  await runCommand(['heyo:application']);
+More: npm start -- --help. Ctrl-C ends it.`;
 }
 
-async function startTypeScript() {
-  const url = exampleUrl();
-  say(`There is no Python 3.8 or newer here, so this is the TypeScript example, examples/heyo-ts. Look at
+function describeTypeScript(url, problem) {
+  return `${problem}
+Until then this is the example in TypeScript, examples/heyo-ts, which needs no Python. Look at
     ${url}
-Install Python (Debian, Ubuntu: apt-get install python3; macOS: brew install python) and start again for
-Django, Flask and other WSGI applications. Ctrl-C ends it.`);
-  const { main } = await import(pathToFileURL(join(ROOT, 'dist/examples/heyo-ts/heyo.js')).href);
-  await main();
+or ask from another terminal
+    curl '${url}?editor=vim'
+With Python 3.8 or newer, npm start serves Django, Flask and other WSGI applications. Ctrl-C ends it.`;
 }
 
-/** Where the example will be: gunicorn's default address, or the port that PORT names. */
-function exampleUrl() {
-  return `http://127.0.0.1:${process.env.PORT ?? 8000}/`;
+async function serveTypeScript(settings, problem) {
+  const { makeServer } = await fromDist('index.js');
+  const { app } = await fromDist('examples/heyo-ts/heyo.js');
+  const { host, port } = await addressOf(settings);
+  const server = makeServer(host, port, app);
+  // Not once: npm sends a second SIGINT after the terminal's, which would end this process with an error.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.shutdown());
+  await server.ready;
+  say(describeTypeScript(`http://127.0.0.1:${server.serverPort}/`, problem));
+  console.log(`Listening at http://127.0.0.1:${server.serverPort}`);
+  await server.serveForever();
 }
 
-function hasPython() {
-  const { status } = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))']);
-  return status === 0;
+/** Where the example will be, as far as it is known before: any free port has its number only in the log. */
+async function urlOf(settings) {
+  const { host, port } = await addressOf(settings);
+  const name = host === '0.0.0.0' ? '127.0.0.1' : host;
+  return port === 0
+    ? 'http://ADDRESS-IN-THE-LOG/'
+    : `http://${name.includes(':') ? `[${name}]` : name}:${port}/`;
+}
+
+/** The first TCP address that was asked for. */
+async function addressOf({ bind }) {
+  const { parseAddress } = await fromDist('config/address.js');
+  const first = bind.map(parseAddress).find(({ kind }) => kind === 'tcp');
+  return first ?? { host: '127.0.0.1', port: 8000 };
+}
+
+function fromDist(module) {
+  return import(pathToFileURL(join(ROOT, 'dist', module)).href);
 }
 
 function say(text) {
@@ -73,8 +114,7 @@ function say(text) {
 }
 
 try {
-  // bin/require-node.cjs may stand before this file in the arguments.
-  await start(process.argv.slice(process.argv.findIndex((arg) => arg.endsWith('start.mjs')) + 1));
+  await start(process.argv.slice(2));
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;

@@ -39,8 +39,7 @@ function runVitest(args) {
 }
 
 try {
-  // bin/require-node.cjs may stand before this file in the arguments.
-  process.exitCode = test(process.argv.slice(process.argv.findIndex((arg) => arg.endsWith('test.mjs')) + 1));
+  process.exitCode = test(process.argv.slice(2));
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;

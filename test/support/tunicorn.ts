@@ -34,7 +34,7 @@ export function hasProgram(name: string): boolean {
 }
 
 export interface StartOptions {
-  /** As on the command line; `-b 127.0.0.1:0` is put in front unless a bind is given. */
+  /** As on the command line; `-b 127.0.0.1:0` is put in front unless a bind is given, here or in `env`. */
   readonly args: readonly string[];
   /** Folder of the application; the checkout when not given. */
   readonly cwd?: string;
@@ -46,7 +46,9 @@ export interface StartOptions {
   readonly command?: readonly string[];
   /** Run it in a terminal, so that `type()` works. */
   readonly terminal?: boolean;
-  /** How long to wait for `Ready: `, in ms (default 30,000). */
+  /** What the log says when it is ready (default `Ready: `). */
+  readonly ready?: string | RegExp;
+  /** How long to wait for that, in ms (default 30,000). */
   readonly readyMs?: number;
 }
 
@@ -116,7 +118,16 @@ export class Server implements AsyncDisposable {
    */
   async waitForLog(wanted: string | RegExp, timeoutMs = SETTLE_MS): Promise<RegExpMatchArray> {
     const pattern = typeof wanted === 'string' ? new RegExp(escapeRegExp(wanted)) : wanted;
-    return this.#until(() => this.#log.match(pattern), { what: `“${wanted}” in the log`, timeoutMs });
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = this.#log.match(pattern);
+      if (found !== null) return found;
+      const { code, signal } = this.#exit ?? {};
+      if (this.#exit !== null)
+        throw new Error(`It ended (${code ?? signal}) without “${wanted}”:\n${this.#log}`);
+      if (performance.now() > deadline) throw new Error(`No “${wanted}” in ${timeoutMs} ms:\n${this.#log}`);
+      await this.#news(deadline - performance.now());
+    }
   }
 
   /** Sends a signal to the arbiter only. */
@@ -166,11 +177,10 @@ export class Server implements AsyncDisposable {
     this.#child.stderr?.destroy();
   }
 
-  /** Waits for `Listening` and `Ready`, or for the end. */
-  async settle(timeoutMs: number): Promise<void> {
-    await this.#until(() => this.#exit !== null || /Ready: /.test(this.#log), {
-      what: '“Ready: ” in the log',
-      timeoutMs,
+  /** Waits for a text in the log, or for the end. */
+  async settle(ready: string | RegExp, timeoutMs: number): Promise<void> {
+    await this.waitForLog(ready, timeoutMs).catch((error: unknown) => {
+      if (this.#exit === null) throw error;
     });
     this.tree();
   }
@@ -186,35 +196,19 @@ export class Server implements AsyncDisposable {
   }
 
   #wake(): void {
-    for (const check of [...this.#waiting]) check();
+    for (const done of [...this.#waiting]) done();
   }
 
-  #until<T>(look: () => T, { what, timeoutMs }: { what: string; timeoutMs: number }) {
-    return new Promise<NonNullable<Exclude<T, false>>>((resolve, reject) => {
+  /** Resolves with the next output, with the end, or when time is up. */
+  #news(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
-        this.#waiting.delete(check);
+        this.#waiting.delete(done);
+        resolve();
       };
-      const check = () => {
-        const found = look();
-        if (found) {
-          done();
-          resolve(found as NonNullable<Exclude<T, false>>);
-        } else if (this.#exit !== null) {
-          done();
-          reject(
-            new Error(
-              `Tunicorn ended (${this.#exit.code ?? this.#exit.signal}) without ${what}:\n${this.#log}`,
-            ),
-          );
-        }
-      };
-      const timer = setTimeout(() => {
-        done();
-        reject(new Error(`No ${what} within ${timeoutMs} ms:\n${this.#log}`));
-      }, timeoutMs);
-      this.#waiting.add(check);
-      check();
+      const timer = setTimeout(done, Math.max(0, timeoutMs) + 1);
+      this.#waiting.add(done);
     });
   }
 }
@@ -228,7 +222,7 @@ export class Server implements AsyncDisposable {
 export async function startTunicorn(options: StartOptions): Promise<Server> {
   const server = new Server(launch(options));
   try {
-    await server.settle(options.readyMs ?? SETTLE_MS);
+    await server.settle(options.ready ?? 'Ready: ', options.readyMs ?? SETTLE_MS);
   } catch (error) {
     await server[Symbol.asyncDispose]();
     throw error;
@@ -238,13 +232,13 @@ export async function startTunicorn(options: StartOptions): Promise<Server> {
 
 function launch(options: StartOptions): ChildProcess {
   const { args, cwd = ROOT, env = {}, python = PYTHON, command, terminal = false } = options;
-  const bound = args.some((arg) => /^(-b|--bind)/.test(arg));
+  const bound = 'TUNICORN_BIND' in env || args.some((arg) => /^(-b|--bind)/.test(arg));
   const typed = terminal ? ['python3', `${ROOT}test/support/terminal.py`] : [];
   const [program, ...first] = [...typed, ...(command ?? [`${ROOT}bin/tunicorn`])];
   const all = [
     ...first,
     ...(bound ? [] : ['-b', '127.0.0.1:0']),
-    ...(python === null || args.some((arg) => arg.startsWith('--python')) ? [] : ['--python', python]),
+    ...(python === null || args.some((arg) => /^--python(=|$)/.test(arg)) ? [] : ['--python', python]),
     ...args,
   ];
   // detached: a test may signal its whole process group without the test runner being in it.
