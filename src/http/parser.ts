@@ -186,7 +186,6 @@ export class RequestParser {
     const head = builder.finish(this.#limits);
     this.#head = null;
     this.#emptyLines = 0;
-    this.#trailers = [];
     this.#bodyBytes = 0;
     this.#extensionBytes = 0;
     if (head.body === 'chunked') {
