@@ -1,6 +1,6 @@
 /** Reads a command line against the table. It only sorts the words; `load.ts` reads the values. */
 import { parseArgs } from 'node:util';
-import { closest, distance } from 'fastest-levenshtein';
+import { distance } from 'fastest-levenshtein';
 import { UserError } from '../errors.ts';
 import { FOREIGN_FLAGS, type ForeignFlag } from './gunicorn.ts';
 import { type Option, ROWS, type SettingKey } from './options.ts';
@@ -135,14 +135,28 @@ function unknownOption(written: string, where: string): string {
   return `There is no option ${written}${where}.${didYouMean(written)} See tunicorn --help.`;
 }
 
+/** What other servers call it. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  host: 'bind',
+  port: 'bind',
+  listen: 'bind',
+  socket: 'bind',
+  processes: 'workers',
+  'access-log': 'access-logfile',
+  'error-log': 'error-logfile',
+};
+
 function didYouMean(written: string): string {
   if (!written.startsWith('--')) return '';
   const name = written.slice(2).toLowerCase().replaceAll('_', '-');
   const names = [...DEFINITIONS.keys()];
   const starts = names.filter((known) => known.startsWith(name));
+  if (Object.hasOwn(ELSEWHERE, name)) return ` Did you mean --${ELSEWHERE[name]}?`;
   if (name !== '' && starts.length > 0 && starts.length <= 5) return ` Did you mean ${alternatives(starts)}?`;
-  const near = closest(name, names);
-  return distance(name, near) <= Math.max(name.length, near.length) / 2 ? ` Did you mean --${near}?` : '';
+  const far = (known: string) =>
+    Math.min(distance(name, known), distance(name, known.slice(0, name.length)) + 1);
+  const near = names.reduce((best, known) => (far(known) < far(best) ? known : best));
+  return far(near) <= Math.max(2, name.length / 2) ? ` Did you mean --${near}?` : '';
 }
 
 function alternatives(names: readonly string[]): string {

@@ -44,10 +44,10 @@ describe('parseArguments', () => {
   });
 
   it("sorts out gunicorn's flags that are none of ours", () => {
-    const { foreign } = parseArguments(['--worker-tmp-dir', '/dev/shm', '-D']);
+    const { foreign } = parseArguments(['--worker-tmp-dir', '/dev/shm', '-R']);
     expect(foreign.map(({ written, value }) => [written, value])).toEqual([
       ['--worker-tmp-dir', '/dev/shm'],
-      ['-D', 'true'],
+      ['-R', 'true'],
     ]);
   });
 
@@ -56,6 +56,7 @@ describe('parseArguments', () => {
     [['--acess-log', '-'], 'Did you mean --access-logfile?'],
     [['--limit_request_line=1'], 'Did you mean --limit-request-line?'],
     [['--work', '4'], 'Did you mean --workers, --worker-class, --worker-connections or --worker-tmp-dir?'],
+    [['--port', '80'], 'Did you mean --bind?'],
     [['--pre'], 'Did you mean --preload?'],
     [['--xyzzyplugh'], 'There is no option --xyzzyplugh. See tunicorn --help.'],
     [['-z'], 'There is no option -z. See tunicorn --help.'],
