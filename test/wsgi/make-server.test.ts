@@ -1,3 +1,5 @@
+import net from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
 import { makeServer, type ServerOptions } from '../../src/wsgi/make-server.ts';
@@ -47,6 +49,48 @@ test('an asynchronous application answers clients side by side', async () => {
   const slow = fetchOnce({ port: server.serverPort }, '/slow');
   expect((await fetchOnce({ port: server.serverPort }, '/fast')).status).toBe(200);
   expect((await slow).body.toString()).toBe('hello /slow');
+});
+
+test('a client that leaves ends the generator', async () => {
+  let tidy: () => void = () => undefined;
+  const tidied = new Promise<void>((resolve) => {
+    tidy = resolve;
+  });
+  await using server = await serve(async function* (_, startResponse) {
+    startResponse('200 OK', []);
+    try {
+      for (;;) {
+        yield 'tick\n';
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    } finally {
+      tidy();
+    }
+  });
+  const connection = await connect({ port: server.serverPort });
+  await connection.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  connection.socket.once('data', () => connection.close());
+  await tidied;
+});
+
+test('a client that reads slowly stops the generator, and gets every byte', async () => {
+  let made = 0;
+  const parts = 200;
+  await using server = await serve(
+    function* (_, startResponse) {
+      startResponse('200 OK', [['Content-Length', String(parts * 100_000)]]);
+      for (; made < parts; made += 1) yield Buffer.alloc(100_000, made);
+    },
+    { spoolLimit: 0, memoryLimit: 1_000_000, errors: () => undefined },
+  );
+  const socket = net.connect(server.serverPort, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await expect.poll(() => made, { timeout: 20_000 }).toBeGreaterThan(0);
+  expect(made).toBeLessThan(parts);
+  const answer = await buffer(socket);
+  const body = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
+  const whole = Buffer.concat(Array.from({ length: parts }, (_, part) => Buffer.alloc(100_000, part)));
+  expect(body.equals(whole)).toBe(true);
 });
 
 describe('handleRequest', () => {
