@@ -30,6 +30,8 @@ export class Dispatcher {
   readonly #owners = new WeakMap<Lane, WorkerPeer>();
   readonly #jobEvents: JobEvents;
   readonly #peerEvents: WorkerPeerEvents;
+  /** Requests over their deadline, by the worker that still runs them. */
+  readonly #stuck = new Map<WorkerPeer, Set<Job>>();
   #nextId = 1;
 
   constructor(options: DispatchOptions) {
@@ -154,7 +156,15 @@ export class Dispatcher {
     job.fail(new HttpError('worker-timeout'));
     for (const lane of peer.lanes) this.#queue.retire(lane);
     peer.drain();
-    this.#options.onStuck(peer.id, peer.inFlight > 1 ? this.#options.gracefulTimeout * 1000 : 0);
+    this.#stuck.set(peer, (this.#stuck.get(peer) ?? new Set()).add(job));
+    this.#replace(peer);
+  }
+
+  /** Has the worker replaced: at once when nothing but overdue requests run in it, else after the others. */
+  #replace(peer: WorkerPeer): void {
+    const stuck = this.#stuck.get(peer)?.size ?? 0;
+    const siblings = peer.inFlight > stuck;
+    this.#options.onStuck(peer.id, siblings ? this.#options.gracefulTimeout * 1000 : 0);
   }
 
   #onJobEnd(job: Job, lost: boolean): void {
@@ -168,5 +178,10 @@ export class Dispatcher {
       this.#assign();
     }
     peer.settle();
+    const stuck = this.#stuck.get(peer);
+    if (stuck === undefined) return;
+    stuck.delete(job);
+    if (stuck.size === 0) this.#stuck.delete(peer);
+    else if (peer.inFlight === stuck.size) this.#replace(peer);
   }
 }
