@@ -186,7 +186,8 @@ export class Server implements AsyncDisposable {
   }
 
   #children(kind: 'front' | 'worker'): number[] {
-    const pattern = kind === 'front' ? /front\/main\.[jt]s|^tunicorn: front/ : /tunicorn-worker\.py|workers\/main\.[jt]s/;
+    const pattern =
+      kind === 'front' ? /front\/main\.[jt]s|^tunicorn: front/ : /tunicorn-worker\.py|workers\/main\.[jt]s/;
     return this.tree().filter((pid) => pattern.test(commandOf(pid)));
   }
 
