@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import type { Settings } from '../config/options.ts';
 import type { FromWorker, WorkerStart } from '../messages.ts';
+import { compileAccessFormat } from '../observe/access-log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { type End, WORKER_PROGRAM } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
@@ -42,16 +43,11 @@ export function workerStart(
     pythonpath: settings.pythonpath,
     errorLog: ERROR_LOG,
     logLevel: settings.logLevel,
-    logEnviron: settings.accessLogfile === '' ? [] : environAtoms(settings.accessLogformat),
+    logEnviron:
+      settings.accessLogfile === '' ? [] : compileAccessFormat(settings.accessLogformat).needs.environ,
     serverSoftware: SERVER_SOFTWARE,
     umask: settings.umask,
   };
-}
-
-/** The keys of `environ` that an access log format names with `%({key}e)s`. */
-export function environAtoms(format: string): string[] {
-  const keys = [...format.matchAll(/%\(\{([^}]+)\}e\)s/g)].map((match) => match[1] ?? '');
-  return [...new Set(keys)];
 }
 
 /** How long after its end a worker's last words are waited for, when a process that it forked keeps the pipe open. */

@@ -35,11 +35,11 @@ class Front {
     const deadlines = new Deadlines();
     this.#start = start;
     this.#log = createLogger({ fd: start.errorLog, level: settings.logLevel });
-    this.#accessLog =
-      start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format: settings.accessLogformat });
+    const warn = (message: string) => this.#log.warning(message);
+    const format = settings.accessLogformat;
+    this.#accessLog = start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format, warn });
     this.#trusted = trustList(settings.forwardedAllowIps);
     this.#static = this.#staticFiles(start.mounts);
-    const warn = (message: string) => this.#log.warning(message);
     this.#dispatcher = new Dispatcher({
       ...settings,
       deadlines,
