@@ -18,7 +18,7 @@ import { WorkerHandle, workerStart } from './worker.ts';
 export async function checkApplication(settings: Settings): Promise<number> {
   const rights = resolveRights(settings);
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const python = await findInterpreter({ ...settings, env });
+  const python = await findInterpreter({ ...settings, env, rights });
   const { said, end } = await load(settings, { rights, env, python: python.path });
   if (said?.event === 'loaded') {
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
@@ -34,19 +34,23 @@ export async function checkApplication(settings: Settings): Promise<number> {
   return 3;
 }
 
-type Worker = Pick<ConstructorParameters<typeof WorkerHandle>[1], 'rights' | 'env' | 'python'>;
+type WorkerProcess = Pick<ConstructorParameters<typeof WorkerHandle>[1], 'rights' | 'env' | 'python'>;
+
+/** Threads and atexit handlers of the application have this long to end. */
+const LEAVE_MS = 5000;
 
 /** An empty gateway tells the worker to end once it has loaded the application. */
-function load(settings: Settings, worker: Worker): Promise<{ said: FromWorker | null; end: End }> {
+function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromWorker | null; end: End }> {
   let said: FromWorker | null = null;
   return new Promise((resolve) => {
-    new WorkerHandle(workerStart(settings, { worker: 1, gateway: '' }), {
-      ...worker,
+    const worker = new WorkerHandle(workerStart(settings, { worker: 1, gateway: '' }), {
+      ...options,
       name: title(settings),
       errorLog: openLogFile('-'),
       captureOutput: settings.captureOutput,
       onMessage: (message) => {
         said = message;
+        setTimeout(() => worker.kill(), LEAVE_MS).unref();
       },
       onExit: (end) => resolve({ said, end }),
     });

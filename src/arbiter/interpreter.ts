@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { delimiter, dirname, join, resolve, sep } from 'node:path';
 import { UserError } from '../errors.ts';
+import { type Rights, withRights } from './rights.ts';
 
 export interface Interpreter {
   /** Absolute path. */
@@ -18,8 +19,9 @@ export interface InterpreterOptions {
   readonly python: string;
   readonly app: string;
   readonly chdir: string;
-  /** The environment that workers get. */
+  /** The environment that workers get, and their rights: they are asked with both. */
   readonly env: NodeJS.ProcessEnv;
+  readonly rights: Rights | null;
   /** Of `/etc/os-release`, for what to install. */
   readonly osRelease?: string;
 }
@@ -42,10 +44,10 @@ const WHO = 'import sys; sys.stdout.write("%d.%d.%d|%s" % (tuple(sys.version_inf
  */
 export async function findInterpreter(options: InterpreterOptions): Promise<Interpreter> {
   const chosen = fromOption(options) ?? fromActive(options) ?? besideApplication(options);
-  if (chosen !== null) return judge(chosen, await ask(chosen, options.env));
+  if (chosen !== null) return judge(chosen, await ask(chosen, options));
   let tooOld: UserError | null = null;
   for (const candidate of fromPath(options.env)) {
-    const answer = await ask(candidate, options.env);
+    const answer = await ask(candidate, options);
     if (answer.kind === 'version' && isTooOld(answer.version)) tooOld ??= old(candidate, answer.version);
     else return judge(candidate, answer);
   }
@@ -132,10 +134,11 @@ type Answer =
   | { readonly kind: 'version'; readonly version: string; readonly path: string }
   | { readonly kind: 'broken'; readonly why: string };
 
-function ask({ file }: Candidate, env: NodeJS.ProcessEnv): Promise<Answer> {
+function ask({ file }: Candidate, { env, rights }: InterpreterOptions): Promise<Answer> {
   return new Promise((done) => {
     const options = { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' as const };
-    const child = execFile(file, ['-c', WHO], options, (error, stdout, stderr) => {
+    const command = withRights({ file, args: ['-c', WHO] }, rights, file);
+    const child = execFile(command.file, command.args, options, (error, stdout, stderr) => {
       const [, version, path] = /^(\d+\.\d+\.\d+)\|(.*)$/s.exec(stdout) ?? [];
       if (version !== undefined) return done({ kind: 'version', version, path: path || file });
       const late = error?.killed === true ? `It gave no answer for ${TIMEOUT_MS / 1000} s.` : '';

@@ -58,12 +58,11 @@ interface Preparation {
 }
 
 async function prepare(settings: Settings, { log, cleanup }: Preparation): Promise<Arbiter> {
-  checkFronts(settings);
   const rights = resolveRights(settings);
   const accessLog = settings.accessLogfile === '' ? -1 : openLogFile(settings.accessLogfile, 1);
   giveLogs(rights, [settings.errorLogfile, log.fd], [settings.accessLogfile, accessLog]);
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const python = await findInterpreter({ ...settings, env });
+  const python = await findInterpreter({ ...settings, env, rights });
   log.info(`Python ${python.version}, ${python.path} (${python.from})`);
   if (settings.pid !== '') {
     const pidFile = PidFile.create(settings.pid);
@@ -89,14 +88,6 @@ async function prepare(settings: Settings, { log, cleanup }: Preparation): Promi
     python: python.path,
     env,
   });
-}
-
-/** Each worker belongs to one front: a front without one would answer every request with 503. */
-function checkFronts({ fronts, workers }: Settings): void {
-  if (fronts <= workers) return;
-  throw new UserError(
-    `--fronts ${fronts} is more than --workers ${workers}: each front needs a worker of its own. Lower the one or raise the other.`,
-  );
 }
 
 /** Log files belong to the workers' user, as with gunicorn, so that a later reopening can succeed. */

@@ -2,7 +2,7 @@
  * The private folder that holds the gateway sockets. Its name carries the arbiter's pid, so that the next
  * arbiter can remove what a killed one left.
  */
-import { chownSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -10,6 +10,7 @@ import { isAlive } from './alive.ts';
 import type { Rights } from './rights.ts';
 import { answers } from './unix-socket.ts';
 
+const SOCKET = /^front-\d+$/;
 const NAME = /^tunicorn-(\d+)-\w{6}$/;
 /** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
 const MAX_FOLDER = 80;
@@ -42,7 +43,20 @@ export class RuntimeDir {
   }
 
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    removeFolder(this.path);
+  }
+}
+
+/**
+ * Only what we put there, and nothing below: the folder belongs to the workers' user, who could lead a
+ * recursive removal by root elsewhere.
+ */
+function removeFolder(path: string): void {
+  try {
+    for (const name of list(path)) if (SOCKET.test(name)) unlinkSync(join(path, name));
+    rmdirSync(path);
+  } catch {
+    // Something else lies in it, or it has been removed: then it is not ours to touch.
   }
 }
 
@@ -70,7 +84,7 @@ export async function removeLeftovers(rights: Rights | null): Promise<void> {
     if (pid === undefined || isAlive(Number(pid))) continue;
     if (lstatSync(path, { throwIfNoEntry: false })?.uid !== owner) continue;
     const replies = await Promise.all(list(path).map((socket) => answers(join(path, socket))));
-    if (!replies.includes(true)) rmSync(path, { recursive: true, force: true });
+    if (!replies.includes(true)) removeFolder(path);
   }
 }
 

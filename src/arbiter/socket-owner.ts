@@ -5,14 +5,20 @@ import type { Address } from '../config/address.ts';
 /** `0A` is LISTEN in /proc/net/tcp. */
 const LISTEN = '0A';
 
+export interface SocketOwner {
+  readonly pid: number;
+  /** The start of its command line. */
+  readonly command: string;
+}
+
 /** The process that listens on the port or path of `address`; null when it cannot be told. */
-export function socketOwner(address: Address): { readonly pid: number; readonly name: string } | null {
+export function socketOwner(address: Address): SocketOwner | null {
   const inodes = new Set(address.kind === 'tcp' ? tcpInodes(address.port) : unixInodes(address));
   if (inodes.size === 0) return null;
   for (const pid of list('/proc').filter((name) => /^\d+$/.test(name))) {
     for (const fd of list(`/proc/${pid}/fd`)) {
       if (inodes.has(socketInode(`/proc/${pid}/fd/${fd}`)))
-        return { pid: Number(pid), name: processName(pid) };
+        return { pid: Number(pid), command: commandOf(pid) };
     }
   }
   return null;
@@ -60,10 +66,11 @@ function socketInode(link: string): string {
   }
 }
 
-function processName(pid: string): string {
+function commandOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
+    return words.length > 60 ? `${words.slice(0, 60)}…` : words;
   } catch {
-    return 'a process';
+    return '?';
   }
 }

@@ -133,9 +133,10 @@ async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
   if (options.rights !== null) chownSync(path, options.rights.uid, options.rights.gid);
   const { ino } = lstatSync(path);
   const close = () => {
-    // libuv removes the path with the handle. When another server has put its own socket there, the handle
-    // stays open until the process ends, which removes nothing.
+    // libuv removes the path with the handle, also when Node closes what is left at its end. When another
+    // server has put its own socket there, the handle is left to the kernel: process.exit() closes nothing.
     if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) handle.close();
+    else process.once('exit', () => process.exit());
   };
   return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), close };
 }
@@ -229,8 +230,8 @@ export function bindError(address: Address, code: string): UserError {
   switch (code) {
     case 'EADDRINUSE': {
       const owner = socketOwner(address);
-      const what = address.kind === 'tcp' ? 'the port is in use' : 'a server answers there';
-      const by = owner === null ? '' : ` by ${owner.name} (pid ${owner.pid})`;
+      const by = owner === null ? '' : ` by \`${owner.command}\` (pid ${owner.pid})`;
+      const what = address.kind === 'tcp' ? 'the port is in use' : 'the socket is in use';
       return new UserError(`${start} ${what}${by}. Stop that one, or choose another address with --bind.`);
     }
     case 'EACCES':
@@ -242,6 +243,10 @@ export function bindError(address: Address, code: string): UserError {
       );
     case 'ENOENT':
       return new UserError(`${start} its folder does not exist. Make it, or choose another path.`);
+    case 'EINVAL':
+      return new UserError(
+        `${start} the descriptor is no socket that can listen, but a connection or a datagram socket.`,
+      );
     case 'EAFNOSUPPORT':
       return new UserError(`${start} this machine has no IPv6. Use an IPv4 address, such as 127.0.0.1.`);
     default:
