@@ -1,5 +1,5 @@
 import { HttpError } from '../errors.ts';
-import { CHUNK_SIZE, CONTENT_LENGTH, TRANSFER_CODING } from './grammar.ts';
+import { CHUNK_SIZE, CONTENT_LENGTH, TRANSFER_CODING, trimBlanks } from './grammar.ts';
 
 /** What the head says of the body. Empty strings where the field is missing. */
 export interface BodyFields {
@@ -37,7 +37,7 @@ function codedBody(head: BodyFields): 'chunked' {
 }
 
 function codingName(member: string): string {
-  const match = TRANSFER_CODING.exec(member.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const match = TRANSFER_CODING.exec(trimBlanks(member));
   if (match === null) throw new HttpError('bad-framing', 'Transfer-Encoding is malformed.');
   const name = (match[1] ?? '').toLowerCase();
   // RFC 9112 §7.1: chunked has no parameters; their presence is an error.

@@ -158,5 +158,21 @@ export function fieldName(name: string): string | null {
 
 /** RFC 9110 §5.6.1: the members of a `#token` list in lower case, empty ones included. */
 export function listMembers(value: string): string[] {
-  return value.split(',').map((member) => member.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase());
+  return value.split(',').map((member) => trimBlanks(member).toLowerCase());
+}
+
+/**
+ * Without the OWS (RFC 9110 §5.6.3) around it. Not `trim()`, which also takes what is no OWS, and no
+ * regular expression: `/[ \t]+$/` takes quadratic time on blanks inside a value, 40 ms for 8 KB.
+ */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9;
 }

@@ -9,6 +9,7 @@ import {
   listMembers,
   REQUEST_LINE,
   TARGET,
+  trimBlanks,
 } from './grammar.ts';
 import type { Fields, Limits, RequestHead } from './types.ts';
 
@@ -132,11 +133,7 @@ export function addField(fields: Fields, line: string): string {
   // RFC 9112 §5.1: no whitespace before the colon; a blank is no tchar, so this finds it.
   const name = fieldName(line.slice(0, colon));
   if (name === null) throw new HttpError('bad-header', 'A field name is no token.');
-  let start = colon + 1;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
-  fields.push(name, line.slice(start, end));
+  fields.push(name, trimBlanks(line.slice(colon + 1)));
   return name;
 }
 
@@ -149,10 +146,6 @@ export function addTrailer(fields: Fields, line: string): void {
     throw error instanceof HttpError ? new HttpError('bad-trailer', error.detail) : error;
   }
   if (isForbiddenTrailer(name)) throw new HttpError('bad-trailer', `${name} may not be a trailer.`);
-}
-
-function isBlank(code: number): boolean {
-  return code === 32 || code === 9;
 }
 
 /** RFC 9112 §9.3: `close` wins; HTTP/1.1 persists without a word, HTTP/1.0 only with `keep-alive`. */

@@ -158,3 +158,21 @@ test('a megabyte byte by byte, in lines of 8 KB and in one chunk line after the 
   }
   expect(count).toBe(60_002);
 });
+
+/** Each took a second or more with a backtracking or quadratic rule: 100 fields of 8 KB. */
+test.each([
+  ['blanks in Connection', 'Connection', `a${' '.repeat(8000)}b`],
+  ['blanks in Transfer-Encoding', 'Transfer-Encoding', `chunked${' '.repeat(8000)}b`],
+  ['parameters of a coding', 'Transfer-Encoding', `chunked${' ;a=b'.repeat(1600)} x`],
+  ['commas in Connection', 'Connection', ','.repeat(8000)],
+  ['blanks in a value', 'X', `a${' '.repeat(8000)}b`],
+  ['blanks before a value', 'X', ' '.repeat(8000)],
+  ['percents in Host', 'Host', '%41'.repeat(2600)],
+  ['colons in Host', 'Host', `[${':1'.repeat(4000)}]`],
+  ['dots in Host', 'Host', `${'1.'.repeat(4000)}/`],
+])('%s are read in linear time', { timeout: 5000 }, (_, name, value) => {
+  const head = `POST / HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: a\r\n'}${`${name}: ${value}\r\n`.repeat(99)}\r\n`;
+  const start = performance.now();
+  thrown(parserOf(head));
+  expect(performance.now() - start).toBeLessThan(1000);
+});
