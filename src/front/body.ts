@@ -1,5 +1,6 @@
 import { HttpError } from '../errors.ts';
 import type { RequestBody } from '../http/exchange.ts';
+import { ByteQueue } from './byte-queue.ts';
 import type { Room } from './room.ts';
 import type { SpoolFile } from './spool.ts';
 
@@ -17,12 +18,13 @@ export const NO_BODY: RequestBody = { length: 0, memory: EMPTY, file: null };
 export class BodyCollector {
   readonly #room: Room;
   readonly #memoryLimit: number;
-  #parts: Buffer[] = [];
+  /** What of it is in memory; its length is counted by the room. */
+  readonly #memory = new ByteQueue();
   #length = 0;
-  #memory = 0;
   #file: SpoolFile | null = null;
   #released = false;
-  /** Called when `add` may be called again after it gave false, and when the file cannot be written. */
+  #waiting = false;
+  /** Called when `add` may be called again after it gave false without an error, or has one now. */
   onReady: (() => void) | null = null;
   /** Why the body cannot be held, once that is so. */
   error: HttpError | null = null;
@@ -32,30 +34,29 @@ export class BodyCollector {
     this.#memoryLimit = memoryLimit;
   }
 
+  /** Takes the next bytes. @returns false when the caller should wait; or, with `error` set, give up. */
   add(chunk: Buffer): boolean {
     this.#length += chunk.length;
-    if (this.#file !== null) return this.#append(chunk);
-    if (this.#length <= this.#memoryLimit && this.#room.takeMemory(chunk.length)) {
-      this.#memory += chunk.length;
-      this.#parts.push(chunk);
-      return true;
+    if (this.#file === null) {
+      if (this.#length <= this.#memoryLimit && this.#room.takeMemory(chunk.length)) {
+        this.#memory.push(chunk);
+        return true;
+      }
+      this.#spill();
     }
-    return this.#spill() && this.#append(chunk);
+    return this.#append(chunk);
   }
 
   /** Moves what is in memory into a spool file. */
-  #spill(): boolean {
+  #spill(): void {
+    const held = this.#memory.join();
+    this.#dropMemory();
     try {
       this.#file = this.#room.openSpool();
+      if (held.length > 0) this.#append(held);
     } catch (error) {
       this.#full(error as Error);
-      return false;
     }
-    const parts = this.#parts;
-    this.#parts = [];
-    this.#room.giveMemory(this.#memory);
-    this.#memory = 0;
-    return parts.every((part) => this.#append(part));
   }
 
   #append(chunk: Buffer): boolean {
@@ -65,14 +66,21 @@ export class BodyCollector {
       this.#full(file.error);
       return false;
     }
-    if (file.unwritten < UNWRITTEN_LIMIT) return true;
-    file.settled(() => this.#ready());
+    if (file.unwritten < UNWRITTEN_LIMIT && !this.#room.isTight) return true;
+    if (!this.#waiting) file.settled(() => this.#onWritten(file));
+    this.#waiting = true;
     return false;
   }
 
-  #ready(): void {
-    if (this.#file?.error) this.#full(this.#file.error);
-    else this.onReady?.();
+  #dropMemory(): void {
+    this.#room.giveMemory(this.#memory.length);
+    this.#memory.clear();
+  }
+
+  #onWritten(file: SpoolFile): void {
+    this.#waiting = false;
+    if (file.error !== null) this.#full(file.error);
+    this.onReady?.();
   }
 
   #full(cause: Error | null): void {
@@ -80,23 +88,17 @@ export class BodyCollector {
     // Without a cause the limit was reached, which the room has told already.
     if (cause !== null) this.#room.complain(cause.message);
     this.error = new HttpError('spool-full', cause?.message ?? 'spool-limit is reached');
-    this.onReady?.();
   }
 
   /** Calls back with the whole body once all of it can be read, or with the error that prevented it. */
   finish(callback: (body: RequestBody | HttpError) => void): void {
     const file = this.#file;
     if (this.error !== null) return callback(this.error);
-    if (file === null) return callback({ length: this.#length, memory: this.#joined(), file: null });
-    this.onReady = () => {
-      this.onReady = null;
+    if (file === null) return callback({ length: this.#length, memory: this.#memory.join(), file: null });
+    file.settled(() => {
+      if (file.error !== null) this.#full(file.error);
       callback(this.error ?? { length: this.#length, memory: EMPTY, file: { fd: file.fd, path: file.path } });
-    };
-    file.settled(() => this.#ready());
-  }
-
-  #joined(): Buffer {
-    return this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#length);
+    });
   }
 
   /** Gives back memory, room and file. The body cannot be read after it. */
@@ -104,9 +106,7 @@ export class BodyCollector {
     if (this.#released) return;
     this.#released = true;
     this.onReady = null;
-    this.#parts = [];
-    this.#room.giveMemory(this.#memory);
-    this.#memory = 0;
+    this.#dropMemory();
     this.#file?.close();
   }
 }

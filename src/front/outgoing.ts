@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ByteQueue } from './byte-queue.ts';
 import type { Room } from './room.ts';
 import type { SpoolFile } from './spool.ts';
 
@@ -7,6 +8,8 @@ const SOCKET_BYTES = 64 * 1024;
 const STEP_BYTES = 32 * 1024;
 /** Bytes of one response kept in memory; what follows goes to its spool file. */
 const MEMORY_BYTES = 256 * 1024;
+/** Bytes of one response on the disk: what follows waits, whatever room there is, until these have been sent. */
+const SPOOL_BYTES = 1024 ** 3;
 /** A worker faster than the disk is slowed down once this much waits to be written. */
 const UNWRITTEN_LIMIT = 1024 * 1024;
 /**
@@ -23,11 +26,10 @@ const STRING_BYTES = 6 * 1024;
 export class Outgoing {
   readonly #socket: Socket;
   readonly #room: Room;
-  #queue: Buffer[] = [];
+  /** In memory, counted by the room: what goes out before the file, and what was too much for it. */
+  #queue = new ByteQueue();
   #spool: SpoolFile | null = null;
-  #tail: Buffer[] = [];
-  /** Bytes of `#queue` and `#tail`, as counted by the room. */
-  #memory = 0;
+  #tail = new ByteQueue();
   #held = false;
   #senderWaits = false;
   #reading = false;
@@ -38,7 +40,7 @@ export class Outgoing {
   onDrain: (() => void) | null = null;
   /** Called when the socket has drained and nothing is kept back any longer. */
   onEmpty: (() => void) | null = null;
-  /** Called when bytes were lost because the disk failed: the client must be cut. */
+  /** Called when bytes cannot be read back: the client must be cut. */
   onFailure: ((error: Error) => void) | null = null;
 
   constructor(socket: Socket, room: Room) {
@@ -73,10 +75,18 @@ export class Outgoing {
     this.#socket.cork();
     for (const part of parts) this.#keep(this.#send(part));
     this.#socket.uncork();
-    if (this.#tail.length > 0 || (this.#spool?.unwritten ?? 0) > UNWRITTEN_LIMIT) this.#senderWaits = true;
-    if (this.patient && this.blocked) this.#senderWaits = true;
-    if (this.#senderWaits) this.#spool?.settled(() => this.pump());
+    if (!this.#senderWaits && this.#isAhead()) {
+      this.#senderWaits = true;
+      this.#spool?.settled(() => this.pump());
+    }
     return !this.#senderWaits;
+  }
+
+  /** The sender is faster than the disk; or than the client, where that is what counts or there is no disk left. */
+  #isAhead(): boolean {
+    const unwritten = this.#spool?.unwritten ?? 0;
+    if (this.patient && this.blocked) return true;
+    return this.#tail.length > 0 || unwritten > UNWRITTEN_LIMIT || (unwritten > 0 && this.#room.isTight);
   }
 
   /** Gathers what is written until `release`, so that a failure before it can still be answered. */
@@ -88,6 +98,11 @@ export class Outgoing {
     return this.#held;
   }
 
+  /** There is no room to go on holding it back. */
+  get overfull(): boolean {
+    return this.#held && this.#tail.length > 0;
+  }
+
   /** Lets go what was gathered. */
   release(): void {
     this.#held = false;
@@ -96,12 +111,12 @@ export class Outgoing {
 
   /** Forgets what is kept back. */
   discard(): void {
-    this.#room.giveMemory(this.#memory);
-    this.#memory = 0;
-    this.#queue = [];
-    this.#tail = [];
+    this.#room.giveMemory(this.#queue.length + this.#tail.length);
+    this.#queue.clear();
+    this.#tail.clear();
     this.#spool?.close();
     this.#spool = null;
+    this.#reading = false;
     this.#senderWaits = false;
     this.#held = false;
   }
@@ -138,51 +153,48 @@ export class Outgoing {
   #keep(part: Buffer): void {
     if (part.length === 0) return;
     if (this.#spool === null && this.#tail.length === 0) {
-      if (this.#memory + part.length <= MEMORY_BYTES && this.#room.takeMemory(part.length)) {
-        this.#memory += part.length;
+      if (this.#queue.length + part.length <= MEMORY_BYTES && this.#room.takeMemory(part.length)) {
         this.#queue.push(part);
         return;
       }
       this.#spool = this.#openSpool();
     }
-    if (this.#tail.length === 0 && this.#spool?.append(part)) return;
+    if (this.#tail.length === 0 && this.#append(part)) return;
     this.#room.addMemory(part.length);
-    this.#memory += part.length;
     this.#tail.push(part);
   }
 
   #openSpool(): SpoolFile | null {
     try {
-      return this.#room.openSpool();
+      return this.#room.openSpool(SPOOL_BYTES);
     } catch (error) {
       this.#room.complain((error as Error).message);
       return null;
     }
   }
 
+  #append(part: Buffer): boolean {
+    if (this.#spool === null) return false;
+    if (this.#spool.append(part)) return true;
+    if (this.#spool.error !== null) this.#room.complain(this.#spool.error.message);
+    return false;
+  }
+
   /** One step towards empty. @returns false when there is nothing to do or a read is under way. */
   #step(): boolean {
-    const part = this.#queue.shift();
-    if (part !== undefined) {
-      const piece = part.subarray(0, STEP_BYTES);
-      if (part.length > piece.length) this.#queue.unshift(part.subarray(piece.length));
-      this.#memory -= piece.length;
+    const piece = this.#queue.take(STEP_BYTES);
+    if (piece.length > 0) {
       this.#room.giveMemory(piece.length);
       this.#socket.write(piece);
       return true;
     }
     if (this.#spool !== null) return this.#stepSpool(this.#spool);
     if (this.#tail.length === 0) return false;
-    this.#queue = this.#tail;
-    this.#tail = [];
+    [this.#queue, this.#tail] = [this.#tail, this.#queue];
     return true;
   }
 
   #stepSpool(spool: SpoolFile): boolean {
-    if (spool.error !== null) {
-      this.onFailure?.(spool.error);
-      return false;
-    }
     if (spool.length === 0) {
       this.#spool = null;
       spool.close();
@@ -193,7 +205,7 @@ export class Outgoing {
       this.#reading = false;
       if (this.#closed || this.#spool !== spool) return;
       if (error !== null) return this.onFailure?.(error);
-      if (chunk.length > 0) this.#socket.write(chunk);
+      this.#socket.write(chunk);
       this.pump();
     });
     return false;

@@ -3,8 +3,6 @@ import { constants, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpoolFile } from './spool.ts';
 
-/** No single response may take more of the spool than this, whatever room there is. */
-const SPOOL_PER_FILE = 1024 ** 3;
 /** How often a full spool is told in the log: it is an overload, and its log lines must not be one too. */
 const COMPLAIN_EVERY_MS = 60_000;
 
@@ -36,6 +34,11 @@ export class Room {
     return { memory: this.#memory, spooled: this.#spooled };
   }
 
+  /** More than the limit is in memory: whoever can wait until it is on the disk should. */
+  get isTight(): boolean {
+    return this.#memory > this.#options.memoryLimit;
+  }
+
   takeMemory(bytes: number): boolean {
     if (this.#memory + bytes > this.#options.memoryLimit) return false;
     this.#memory += bytes;
@@ -51,11 +54,11 @@ export class Room {
     this.#memory -= bytes;
   }
 
-  /** Room for `bytes` more in a file that holds `held` already. */
-  takeSpool(bytes: number, held: number): boolean {
-    const full = this.#spooled + bytes > this.#options.spoolLimit;
-    if (full) this.complain(`spool-limit (${this.#options.spoolLimit} bytes) is reached`);
-    if (full || held + bytes > SPOOL_PER_FILE) return false;
+  takeSpool(bytes: number): boolean {
+    if (this.#spooled + bytes > this.#options.spoolLimit) {
+      this.complain(`spool-limit (${this.#options.spoolLimit} bytes) is reached`);
+      return false;
+    }
     this.#spooled += bytes;
     return true;
   }
@@ -78,9 +81,10 @@ export class Room {
   /**
    * Opens an unlinked file: nothing is left behind however this process ends. Blocking, since it is rare and
    * takes microseconds.
+   * @param limit bytes that it may take of the room.
    * @throws {Error} with the system's code when the folder takes no file.
    */
-  openSpool(): SpoolFile {
+  openSpool(limit = Number.POSITIVE_INFINITY): SpoolFile {
     const path = join(
       this.#options.spoolDir,
       `tunicorn-${process.pid}-${randomBytes(9).toString('base64url')}`,
@@ -88,6 +92,6 @@ export class Room {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const fd = openSync(path, flags, 0o600);
     unlinkSync(path);
-    return new SpoolFile(fd, this);
+    return new SpoolFile(fd, { room: this, limit });
   }
 }
