@@ -2,7 +2,7 @@
  * Static files on our own connections: GET and HEAD, with validators, ranges, and no way out of the folder.
  * Folders are not listed and have no index page; a file that is not there is a 404, the application is not asked.
  */
-import { close, constants, fstatSync, open, readlinkSync, realpath, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, open, readlinkSync, realpath, type Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { lookup } from 'mrmime';
 import { HttpError } from '../errors.ts';
@@ -143,7 +143,10 @@ function openFile(
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   open(path, flags, (error, fd) => {
     if (error !== null) return done(error, null);
-    const nothing = () => close(fd, () => done(null, null));
+    const nothing = () => {
+      closeSync(fd);
+      done(null, null);
+    };
     // Of an open file the kernel knows both without a look at the disk: 6 µs together, where the pool takes 38.
     const stats = fstatSync(fd);
     if (!stats.isFile()) return nothing();
@@ -174,14 +177,14 @@ function answer({ fd, name, stats }: OpenFile, exchange: Exchange): void {
     case 'part':
       return send(fd, exchange, { name, size, fields, span: verdict.span });
     case 'not-modified':
-      close(fd, () => {});
+      closeSync(fd);
       exchange.respond({ status: '304 Not Modified', fields }, { body: Buffer.alloc(0), last: true });
       return;
     case 'failed':
-      close(fd, () => {});
+      closeSync(fd);
       return refuse(exchange, { status: '412 Precondition Failed' });
     case 'unsatisfiable':
-      close(fd, () => {});
+      closeSync(fd);
       return refuse(exchange, {
         status: '416 Range Not Satisfiable',
         fields: ['Content-Range', `bytes */${size}`],
