@@ -32,7 +32,6 @@ const PAGES = [
 export async function updateDocs({ root = ROOT, write = false } = {}) {
   const changed = [];
   for (const { page, module, render, marker } of PAGES) {
-    if (!existsSync(join(root, module))) continue;
     const code = await import(pathToFileURL(join(root, module)).href);
     const path = join(root, page);
     const before = existsSync(path) ? readFileSync(path, 'utf8') : '';

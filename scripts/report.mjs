@@ -9,7 +9,7 @@ const PACKAGES = { django: 'Django', flask: 'Flask', h11: 'h11', gunicorn: 'guni
 
 /**
  * The closing lines.
- * @param {null | { testResults: { name: string, status: string, assertionResults: { status: string }[] }[] }} report
+ * @param {null | { testResults: { name: string, status: string, assertionResults: { status: string, fullName?: string }[] }[] }} report
  *   Vitest's JSON report; null when it wrote none.
  * @param {{ root: string, missing: string[], ok: boolean }} options `missing`: what was not there, as clauses;
  *   `ok`: whether Vitest itself ended well (an error outside of any test makes it fail with all tests passed).
@@ -32,13 +32,22 @@ export function summarize(report, { root, missing, ok }) {
   ];
 }
 
+/** Few tests are named themselves, many by their files. */
 function nameSkipped(files, { root, missing }) {
-  const where = files
-    .filter((file) => file.assertionResults.some(({ status }) => status !== 'passed' && status !== 'failed'))
-    .map((file) => relative(root, file.name));
-  if (where.length === 0 && missing.length === 0) return [];
-  const why = missing.length === 0 ? 'see above' : missing.join('; ');
-  return [`Skipped: ${why}${where.length === 0 ? '' : ` (tests in ${where.join(', ')})`}`];
+  const skipped = files
+    .map((file) => ({ path: relative(root, file.name), names: namesOf(file) }))
+    .filter(({ names }) => names.length > 0);
+  if (skipped.length === 0 && missing.length === 0) return [];
+  const where = skipped.map(({ path, names }) =>
+    names.length < 3 ? `${path}: ${names.join(' and ')}` : path,
+  );
+  return [`Skipped: ${[...missing, ...where].join('; ')}`];
+}
+
+function namesOf(file) {
+  return file.assertionResults
+    .filter(({ status }) => status !== 'passed' && status !== 'failed')
+    .map(({ fullName = 'a test' }) => `“${fullName.trim()}”`);
 }
 
 /**

@@ -16,12 +16,22 @@ test('the last line counts, alone on its line', () => {
   expect(summarize(report, { root, missing: [], ok: false })).toEqual(['', '3 passed, 1 failed, 0 skipped']);
 });
 
-test('what was skipped is named in one line, with the reason and the files', () => {
-  const report = { testResults: [file('nginx.test.ts', 'skipped', 'pending'), file('b', 'passed')] };
+test('what was skipped is named in one line: what is missing, and where', () => {
+  const report = {
+    testResults: [
+      {
+        name: '/checkout/test/a',
+        status: 'passed',
+        assertionResults: [{ status: 'skipped', fullName: 'as root' }],
+      },
+      file('nginx.test.ts', 'skipped', 'pending', 'skipped'),
+      file('b', 'passed'),
+    ],
+  };
   expect(summarize(report, { root, missing: ['nginx: not installed'], ok: true })).toEqual([
     '',
-    'Skipped: nginx: not installed (tests in test/nginx.test.ts)',
-    '1 passed, 0 failed, 2 skipped',
+    'Skipped: nginx: not installed; test/a: “as root”; test/nginx.test.ts',
+    '1 passed, 0 failed, 4 skipped',
   ]);
 });
 
