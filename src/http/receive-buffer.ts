@@ -34,7 +34,6 @@ export class ReceiveBuffer {
   #start = 0;
   #end = 0;
   #scanned = 0;
-  #isOwn = false;
 
   /** Bytes not yet taken. */
   get length(): number {
@@ -48,7 +47,6 @@ export class ReceiveBuffer {
       this.#start = 0;
       this.#end = chunk.length;
       this.#scanned = 0;
-      this.#isOwn = false;
     } else if (chunk.length > 0) {
       this.#append(chunk);
     }
@@ -56,14 +54,14 @@ export class ReceiveBuffer {
 
   /** Only ever writes behind `end`: what was given out as a view before it stays as it is. */
   #append(chunk: Buffer): void {
-    if (!this.#isOwn || this.#end + chunk.length > this.#bytes.length) {
+    // A chunk of the caller's is full to its end, so this never writes into it.
+    if (this.#end + chunk.length > this.#bytes.length) {
       const grown = Buffer.allocUnsafe(Math.max(256, 2 * (this.length + chunk.length)));
       this.#bytes.copy(grown, 0, this.#start, this.#end);
       this.#bytes = grown;
       this.#end -= this.#start;
       this.#scanned -= this.#start;
       this.#start = 0;
-      this.#isOwn = true;
     }
     chunk.copy(this.#bytes, this.#end);
     this.#end += chunk.length;

@@ -75,6 +75,15 @@ describe('events', () => {
     expect(kept.map((data) => data.toString())).toEqual(['ab', 'c', 'xy', 'z']);
   });
 
+  test('what was pushed is not written into', () => {
+    const chunk = Buffer.from('GET / HT');
+    const parser = new RequestParser(DEFAULT_LIMITS);
+    parser.push(chunk.subarray(0, 3));
+    expect(events(parser)).toEqual([]);
+    parser.push(Buffer.from('XX'));
+    expect(chunk.toString()).toBe('GET / HT');
+  });
+
   test('the trailers of one request are not those of the next', () => {
     const chunked = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n';
     const ends = events(parserOf(`${chunked}X: y\r\n\r\n${chunked}\r\n${GET}`)).filter(

@@ -185,6 +185,12 @@ describe('answers without a body (RFC 9112 §6.3)', () => {
   });
 });
 
+test('304 to HEAD does not take its dropped body for a length', () => {
+  expect(send(HEAD, { status: '304 Not Modified', parts: ['hello'] }).bytes).toBe(
+    `HTTP/1.1 304 Not Modified\r\n${TAIL}\r\n`,
+  );
+});
+
 describe('fields of the server', () => {
   test('Date and Server are not added twice', () => {
     const { bytes } = send(GET, { fields: ['date', 'then', 'SERVER', 'mine'] });
