@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 /** What some tests need besides Python packages; without it they are skipped. */
-const PROGRAMS = ['nginx', 'chromium', 'tmux'];
+const PROGRAMS = ['nginx', 'chromium'];
 const PACKAGES = { django: 'Django', flask: 'Flask', h11: 'h11', gunicorn: 'gunicorn' };
 
 /**
