@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests that start servers: they measure time and load both cores, so they run one file after another. */
-const PROCESSES = ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'];
+const PROCESSES = ['integration', 'conformance', 'examples'].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
