@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from threading import local
 from typing import Any, Callable, Dict, List
 
 #: A worker leaves on its arbiter's order only: systemd signals the whole cgroup, Ctrl-C the whole terminal,
@@ -44,11 +45,21 @@ def free_children(before: Dict[int, Any], let_go: List[Callable[[], None]]) -> N
     a dead worker open.
     """
 
-    def after_fork() -> None:
+    masks = local()
+
+    def before_fork() -> None:
+        # A parent may call terminate() before its child has come as far as `in_child`: the signal must wait.
+        masks.saved = signal.pthread_sigmask(signal.SIG_BLOCK, _UNMOVED)
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.saved)
+
+    def in_child() -> None:
         for close in let_go:
             close()
         for number, handler in before.items():
             if signal.getsignal(number) is stay:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.saved)
 
-    os.register_at_fork(after_in_child=after_fork)
+    os.register_at_fork(before=before_fork, after_in_parent=in_parent, after_in_child=in_child)

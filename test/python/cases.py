@@ -1,4 +1,5 @@
 """The application of wsgi.test.ts: the path names the function that answers, e.g. /environ or /raises/before."""
+
 import json
 import os
 import sys
@@ -72,7 +73,13 @@ def read_input(environ, start_response):
     elif how == "readline":
         got = [source.readline() for _ in range(5)]
     elif how == "readline-n":
-        got = [source.readline(2), source.readline(100), source.readline(-1), source.readline(), source.readline(7)]
+        got = [
+            source.readline(2),
+            source.readline(100),
+            source.readline(-1),
+            source.readline(),
+            source.readline(7),
+        ]
     elif how == "readlines":
         got = source.readlines() + source.readlines()
     elif how == "readlines-hint":
@@ -246,7 +253,14 @@ def good_head(environ, start_response):
     class Text(str):
         pass
 
-    fields = [("X-One", "1"), ("x-one", "2"), ("Empty", ""), ("X-Latin", "caf\xe9"), ("Set-Cookie", "a=b; c"), ("!#$%&'*+.^_`|~-9", "\t x")]
+    fields = [
+        ("X-One", "1"),
+        ("x-one", "2"),
+        ("Empty", ""),
+        ("X-Latin", "caf\xe9"),
+        ("Set-Cookie", "a=b; c"),
+        ("!#$%&'*+.^_`|~-9", "\t x"),
+    ]
     start_response(Text("299 It's f\xefne"), fields + [(Text("X-Sub"), Text("class"))])
     return [b""]
 
@@ -275,7 +289,9 @@ def bad_block(environ, start_response):
 
 def bad_result(environ, start_response):
     start_response("200 OK", TEXT)
-    return {"none": None, "bytes": b"abc", "str": "abc", "int": 1, "function": bad_block}[environ["QUERY_STRING"]]
+    return {"none": None, "bytes": b"abc", "str": "abc", "int": 1, "function": bad_block}[
+        environ["QUERY_STRING"]
+    ]
 
 
 def never_starts(environ, start_response):

@@ -188,6 +188,8 @@ export interface Options {
   readonly start?: Partial<WorkerStart>;
   readonly python?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A command in front of the worker's: it becomes the worker's parent. */
+  readonly wrap?: readonly string[];
 }
 
 /** One worker, with the ends that arbiter and front hold. Give it back with `await using`, or `close()`. */
@@ -210,7 +212,8 @@ export class Harness {
     mkdirSync(join(this.folder, 'site'), { recursive: true });
     const log = openSync(join(this.folder, 'error.log'), 'a');
     const start = { ...this.#defaults(), ...options.start };
-    this.child = spawn(options.python ?? python().path, [script, 'name', start.app], {
+    const command = [...(options.wrap ?? []), options.python ?? python().path, script, 'name', start.app];
+    this.child = spawn(command[0] ?? '', command.slice(1), {
       cwd: this.folder,
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', log],
