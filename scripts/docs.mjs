@@ -22,6 +22,12 @@ const PAGES = [
     render: 'renderTransitions',
     marker: 'connection states',
   },
+  {
+    page: 'docs/signals.md',
+    module: 'dist/arbiter/signals.js',
+    render: 'renderSignals',
+    marker: 'signals',
+  },
 ];
 
 /**

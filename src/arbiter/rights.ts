@@ -118,7 +118,7 @@ function askId(text: string): User | null {
 
 function groupsOf(user: User): number[] {
   const text = user.name === '' ? null : run('id', ['-G', user.name]);
-  return text === null ? [user.gid] : text.split(/\s+/).map(Number);
+  return text === null ? [] : text.split(/\s+/).map(Number);
 }
 
 function run(file: string, args: readonly string[]): string | null {

@@ -168,10 +168,10 @@ function adopt(address: Inherited): Bound {
   const { fd } = address;
   const inode = socketInode(address);
   const unixPath = unixSocketPath(inode);
-  const handle = createServerHandle(null, -1, -1, fd);
-  if (typeof handle === 'number') {
+  const handle = openHandle(fd);
+  if (handle === null) {
     throw new UserError(
-      `Cannot listen on fd://${fd}: ${getSystemErrorName(handle)}. The descriptor must be a stream socket.`,
+      `Cannot listen on fd://${fd}: the descriptor is no stream socket, or it is used for something else.`,
     );
   }
   const name: { address?: string; port?: number } = {};
@@ -191,7 +191,17 @@ function adopt(address: Inherited): Bound {
   return { fd, host, port, unix: false, url, close: () => handle.close() };
 }
 
-/** @throws {UserError} when the descriptor is no socket, or a connection. */
+/** Node throws for a descriptor that it uses itself, and gives an error number for what is no socket. */
+function openHandle(fd: number): Handle | null {
+  try {
+    const handle = createServerHandle(null, -1, -1, fd);
+    return typeof handle === 'number' ? null : handle;
+  } catch {
+    return null;
+  }
+}
+
+/** @throws {UserError} when the descriptor is not open, or no socket. */
 function socketInode({ fd }: Inherited): string {
   const name = readDescriptor(fd);
   if (name === null) {
