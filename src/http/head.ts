@@ -133,7 +133,7 @@ export function addField(fields: Fields, line: string): string {
   // RFC 9112 §5.1: no whitespace before the colon; a blank is no tchar, so this finds it.
   const name = fieldName(line.slice(0, colon));
   if (name === null) throw new HttpError('bad-header', 'A field name is no token.');
-  fields.push(name, trimBlanks(line.slice(colon + 1)));
+  fields.push(name, trimBlanks(line, colon + 1));
   return name;
 }
 
