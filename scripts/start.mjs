@@ -81,7 +81,6 @@ async function serveTypeScript(settings, problem) {
   const { app } = await fromDist('examples/heyo-ts/heyo.js');
   const { host, port } = await addressOf(settings);
   const server = makeServer(host, port, app);
-  // Not once: npm sends a second SIGINT after the terminal's, which would end this process with an error.
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.shutdown());
   await server.ready;
   say(describeTypeScript(`http://127.0.0.1:${server.serverPort}/`, problem));
@@ -113,9 +112,33 @@ function say(text) {
   console.log(`\n${text}\n`);
 }
 
+/**
+ * Ctrl-C reaches this process twice: from the terminal, and once more from npm, which passes it on. If the
+ * second came when Node is about to end it would kill it, and npm would report an error.
+ */
+function holdForNpm() {
+  let came = 0;
+  let onSecond = () => {};
+  process.on('SIGINT', () => {
+    came += 1;
+    if (came > 1) onSecond();
+  });
+  return () =>
+    new Promise((resolve) => {
+      if (came !== 1 || process.env.npm_lifecycle_event === undefined) return resolve();
+      const late = setTimeout(resolve, 1000);
+      onSecond = () => {
+        clearTimeout(late);
+        resolve();
+      };
+    });
+}
+
+const secondInterrupt = holdForNpm();
 try {
   await start(process.argv.slice(2));
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
 }
+await secondInterrupt();
