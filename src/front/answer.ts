@@ -1,4 +1,4 @@
-import type { HttpError } from '../errors.ts';
+import { HttpError } from '../errors.ts';
 import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/exchange.ts';
 import { errorResponse, type Framing, frameResponse } from '../http/response.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
@@ -104,8 +104,10 @@ export class Answer implements Exchange {
 
   #wrote(flowing: boolean, last: boolean): boolean {
     if (last) this.#complete();
+    else if (this.#client.outgoing.overfull)
+      this.fail(new HttpError('spool-full', 'for an answer held whole'));
     else this.#client.watchSending();
-    return flowing;
+    return flowing || this.#gone;
   }
 
   #complete(): void {

@@ -127,6 +127,11 @@ export class Client implements Channel {
 
   /** It took nothing for the whole delay. */
   onSendDue(): void {
+    if (this.outgoing.empty && this.socket.writableLength === 0) {
+      // It took all of it without a sign. If its keep-alive time ended meanwhile, this is the moment.
+      if (!this.#context.deadlines.idle.has(this)) this.closeIfIdle();
+      return;
+    }
     this.#context.warn(`A client at ${this.address} stopped reading its answer; the connection is cut.`);
     this.cut();
   }
@@ -153,9 +158,10 @@ export class Client implements Channel {
 
   #onData(chunk: Buffer): void {
     if (this.#state.current === 'closing') return this.#discard(chunk);
-    if (this.#state.current === 'idle') this.#begin();
     this.#parser.push(chunk);
-    this.#advance();
+    if (this.#state.current === 'idle') this.#next();
+    else this.#advance();
+    this.#throttle();
   }
 
   #begin(): void {
@@ -178,7 +184,13 @@ export class Client implements Channel {
     } finally {
       this.#advancing = false;
     }
+    if (this.#halfClosed) this.#leaveIncomplete();
     this.#throttle();
+  }
+
+  /** A client that has half-closed never sends the rest of its request. */
+  #leaveIncomplete(): void {
+    if (this.#receiving && !this.#bodyWaits) this.#close('refuse');
   }
 
   /** @throws {HttpError} when the request has to be refused */
@@ -265,19 +277,23 @@ export class Client implements Channel {
 
   /** This answer is the connection's last. */
   get lastAnswer(): boolean {
-    return this.#halfClosed || this.#context.stopping || !this.#context.keepAlive;
+    const over = this.#halfClosed && this.#parser.buffered === 0;
+    return over || this.#context.stopping || !this.#context.keepAlive;
   }
 
   /** Something was written: a client that does not read it gets a deadline. */
   watchSending(): void {
     const { send } = this.#context.deadlines;
-    if ((this.socket.writableNeedDrain || !this.outgoing.empty) && !send.has(this)) send.add(this);
+    // What is held back is not the client's to take yet.
+    const kept = !this.outgoing.empty && !this.outgoing.held;
+    if ((this.socket.writableNeedDrain || kept) && !send.has(this)) send.add(this);
   }
 
   /** The answer is complete. */
   answered(answer: Answer, keepAlive: boolean): void {
     this.#report(answer);
-    if (!keepAlive) return this.#close('finish');
+    this.outgoing.onDrain = null;
+    if (!keepAlive || (this.#halfClosed && this.#parser.buffered === 0)) return this.#close('finish');
     this.#state.apply('reuse');
     this.#context.deadlines.idle.add(this);
     this.#next();
@@ -290,7 +306,10 @@ export class Client implements Channel {
   }
 
   #report(answer: Answer): void {
+    // What belongs to this request must not be taken for the next one's, nor stay while the connection is idle.
     this.#answer = null;
+    this.#head = null;
+    this.#peer = null;
     const { head, peer, status, fields, bytes } = answer;
     const requestLine = `${head.method} ${head.target} HTTP/1.${head.minor}`;
     const startedAt = this.#startedAt;
@@ -336,7 +355,7 @@ export class Client implements Channel {
       exchange: null,
       status: error.status,
       fields: response.fields,
-      bytes: response.body.length,
+      bytes: framing.bodyless ? 0 : response.body.length,
       startedAt: this.#startedAt,
     });
     this.#close('refuse');
@@ -357,9 +376,14 @@ export class Client implements Channel {
   }
 
   #end(): void {
-    this.socket.end();
-    if (this.#halfClosed) return;
-    this.#context.deadlines.linger.add(this);
+    if (this.socket.writableEnded) return;
+    const { send, linger } = this.#context.deadlines;
+    // There is no sign of progress between the last write and its end: from here one delay must do for it.
+    if (this.socket.writableLength > 0) send.add(this);
+    this.socket.end(() => {
+      send.delete(this);
+      if (!this.socket.destroyed && !this.#halfClosed) linger.add(this);
+    });
   }
 
   #discard(chunk: Buffer): void {
@@ -374,6 +398,7 @@ export class Client implements Channel {
   }
 
   #onEmpty(): void {
+    if (!this.socket.writableNeedDrain) this.#context.deadlines.send.delete(this);
     if (this.#state.current === 'closing') return this.#end();
     this.#next();
   }
@@ -382,11 +407,12 @@ export class Client implements Channel {
     this.#halfClosed = true;
     switch (this.#state.current) {
       case 'idle':
-        return this.#close('stop');
+        // What it has sent ahead is answered once it has taken the answers before.
+        if (this.#parser.buffered === 0) this.#close('stop');
+        return;
       case 'head':
       case 'body':
-        // It will never send the rest.
-        return void this.socket.destroy();
+        return this.#leaveIncomplete();
       case 'queued':
         if (this.#answer?.waiting === true) this.socket.destroy();
         return;

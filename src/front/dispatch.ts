@@ -44,6 +44,8 @@ export class Dispatcher {
     this.#jobEvents = {
       watch: (job) => this.#running.add(job),
       unwatch: (job) => this.#running.delete(job),
+      onInvalid: (job, error) =>
+        options.log.error(`The answer to ${job.title} cannot be sent. ${error.message}`),
       onEnd: (job, lost) => this.#onJobEnd(job, lost),
     };
     this.#peerEvents = {

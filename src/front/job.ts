@@ -11,6 +11,8 @@ export interface JobEvents {
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
   readonly unwatch: (job: Job) => void;
+  /** What the worker sent cannot be sent on. */
+  readonly onInvalid: (job: Job, error: HttpError) => void;
   /** The lane is free again, or gone. */
   readonly onEnd: (job: Job, lost: boolean) => void;
 }
@@ -92,6 +94,8 @@ export class Job implements LaneJob {
       case KIND.RESPONSE:
         return this.#respond(frame, done);
       case KIND.BODY:
+        if (!this.#answered)
+          return this.#refuse(new HttpError('application-error', 'It sent a body before its head.'));
         return this.exchange.write(frame.body, done);
       default:
         this.exchange.fail(new HttpError('application-error', frame.head.replaceAll('\0', ' ')));
@@ -102,17 +106,21 @@ export class Job implements LaneJob {
   #respond(frame: Frame, last: boolean): boolean {
     const response = this.#responseHead(frame.head);
     if (this.#answered || response === null) {
-      this.fail(new HttpError('application-error', 'the worker sent no valid response head'));
-      return true;
+      return this.#refuse(new HttpError('application-error', 'It sent no valid head, or a second one.'));
     }
     this.#answered = true;
     try {
       return this.exchange.respond(response, { body: frame.body, last });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
-      this.fail(error);
-      return true;
+      return this.#refuse(error);
     }
+  }
+
+  #refuse(error: HttpError): true {
+    this.#events.onInvalid(this, error);
+    this.fail(error);
+    return true;
   }
 
   #responseHead(head: string): ResponseHead | null {

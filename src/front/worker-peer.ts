@@ -71,26 +71,30 @@ export class WorkerPeer {
       this.#loaded = true;
       this.#checkReady();
     };
-    socket.on('data', (chunk: Buffer) => {
+    const takeAll = (frames: () => readonly Frame[]) => {
       try {
-        for (const frame of decoder.push(chunk)) take(frame);
+        for (const frame of frames()) take(frame);
       } catch (error) {
-        this.#events.warn(`Worker ${this.id} (pid ${this.#pid}): ${(error as Error).message}`);
+        if (!(error instanceof FrameError)) throw error;
+        this.#events.warn(`Worker ${this.id} (pid ${this.#pid}): ${error.message}`);
         socket.destroy();
       }
-    });
+    };
+    socket.on('data', (chunk: Buffer) => takeAll(() => decoder.push(chunk)));
     socket.on('close', () => {
       if (this.#control !== socket) return;
       this.#control = null;
       this.#ready = false;
       this.#events.onGone(this);
     });
-    for (const frame of rest) take(frame);
+    takeAll(() => rest);
   }
 
   #checkReady(): void {
     // READY may be read before the last lane's HELLO: they come over different sockets.
     if (this.#ready || !this.#loaded || this.lanes.size < this.#expected) return;
+    // Told to leave before it was there.
+    if (this.#draining) return this.settle();
     this.#ready = true;
     this.#events.onReady(this);
   }
