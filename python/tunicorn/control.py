@@ -64,7 +64,9 @@ class Control:
         self._session = None
 
     def guard(self) -> None:
-        """Goes over to a thread when the application took SIGIO for itself, or blocked it."""
+        """After each request: goes over to a thread when the application took SIGIO for itself, or blocked it."""
+        if self._again:
+            self._on_signal(_SIGIO, None)
         if self._by_signal and (
             getsignal(_SIGIO) is not self._handler or _SIGIO in pthread_sigmask(SIG_BLOCK, ())
         ):
@@ -82,7 +84,10 @@ class Control:
         """Takes orders until the session has ended or DRAIN came; the end of the arbiter ends the process."""
         session = self._session
         while session is self._session and session is not None and not self.draining:
-            poll_once([(self._arbiter.descriptor, POLLIN), (session.control.fileno(), POLLIN)], None)
+            try:
+                poll_once([(self._arbiter.descriptor, POLLIN), (session.control.fileno(), POLLIN)], None)
+            except ValueError:
+                return  # The main thread has closed the session just now.
             if not self.drain():
                 return
 
@@ -108,9 +113,10 @@ class Control:
 
     def _take(self, kind: int, ident: int, session: Session) -> None:
         if kind == ABANDON:
-            while len(self.abandoned) >= _ABANDONED_LIMIT:
-                self.abandoned.pop(next(iter(self.abandoned)), None)
             self.abandoned[ident] = None
+            if len(self.abandoned) > _ABANDONED_LIMIT:
+                # One step: a lane's thread may take its own id out meanwhile.
+                self.abandoned.pop(list(self.abandoned)[0], None)
         elif kind == DRAIN:
             self.draining = True
             session.stop_reading()
@@ -125,6 +131,9 @@ class Control:
             while self._again:
                 self._again = False
                 self.drain()
+        except BaseException:
+            # The application was at the end of its stack or memory: `guard` looks again.
+            self._again = True
         finally:
             self._busy = False
 

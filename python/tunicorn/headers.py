@@ -9,7 +9,7 @@ Headers = List[Tuple[str, str]]
 
 #: RFC 9110 §5.1, §5.6.2: a field name is a token.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_STATUS = re.compile(r"([2-9][0-9]{2})(?: (.*))?")
+_STATUS = re.compile(r"([1-9][0-9]{2})(?: (.*))?")
 
 #: PEP 3333, "Other HTTP Features": these are the server's business (RFC 9110 §7.6.1).
 _HOP_BY_HOP = frozenset(
@@ -56,6 +56,11 @@ def check_status(status: object) -> str:
     if not match:
         raise ValueError(
             "%r is not a status such as '200 OK' (PEP 3333, The start_response() Callable)" % status
+        )
+    if status[0] == "1":
+        raise AssertionError(
+            "%r is no answer: an informational status is the server's to send (PEP 3333, Other HTTP Features)"
+            % status
         )
     # gunicorn's applications get away with a bare '200'; RFC 9112 §4 wants the space all the same.
     return status if match.group(2) is not None else status + " "

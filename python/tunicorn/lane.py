@@ -79,7 +79,7 @@ class Lane:
         # Not only Exception: as in gunicorn, sys.exit() in a view is an error of that request alone.
         except BaseException as error:
             self.fail(response, error)
-        if hasattr(result, "close"):
+        if type(result) is not list:
             self.close(response, result)
         if flags and source is not None:
             source.close()
@@ -89,7 +89,9 @@ class Lane:
     def close(self, response: Response, result: Any) -> None:
         """PEP 3333, "Specification Details": close() is called however the request ended."""
         try:
-            result.close()
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
         except BaseException as error:
             self.log_failure(response, error, "Error closing the response to")
 

@@ -60,8 +60,7 @@ class Worker:
                 raise FrontLost(str(error)) from error
             self.control.attach(session)
             serve(session)
-            if self._forked:
-                os._exit(0)  # A child that the application forked came back here: there is nothing for it.
+            self._end_if_forked()
             self.control.detach()
             session.cut()
             session.control.close()
@@ -76,6 +75,11 @@ class Worker:
         if self._session:
             self._session.close()
         self.log.renew_lock()
+
+    def _end_if_forked(self) -> None:
+        """A child that the application forked, and that came back into the server, finds nothing to do here."""
+        if self._forked:
+            os._exit(0)
 
     def _serve_here(self, session: Session) -> None:
         Lane(self, 0).serve(session.lanes[0])
@@ -111,6 +115,7 @@ class Worker:
             if connection is None:
                 return
             lane.serve(connection)
+            self._end_if_forked()
             session = self._session
             # The front closed this lane: then the whole session is over, and the main thread starts the next.
             if session and connection in session.lanes and not self.control.draining:

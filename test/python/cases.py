@@ -303,6 +303,13 @@ class Odd(Exception):
         raise RuntimeError("no text")
 
 
+class Unprintable(BaseException):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+    __repr__ = __str__
+
+
 RAISES = {
     "value": lambda: ValueError("caf\xe9 \u20ac \0 end"),
     "odd": Odd,
@@ -311,6 +318,7 @@ RAISES = {
     "generator-exit": GeneratorExit,
     "base": lambda: BaseException("base"),
     "stop": StopIteration,
+    "unprintable": Unprintable,
     "surrogate": lambda: ValueError("\udc80"),
     "long": lambda: ValueError("x" * 300000),
 }
@@ -344,6 +352,27 @@ def closes(environ, start_response):
 def close_fails(environ, start_response):
     start_response("200 OK", TEXT)
     return Body([b"fine"], "badly", OSError("close failed"))
+
+
+def close_is_broken(environ, start_response):
+    """Even to look for close() fails."""
+
+    class Broken(Body):
+        @property
+        def close(self):
+            raise LookupError("no close")
+
+    start_response("200 OK", TEXT)
+    return Broken([b"fine"])
+
+
+def deep(environ, start_response):
+    """Raises where no frame is left on the stack."""
+
+    def deeper():
+        deeper()
+
+    deeper()
 
 
 def close_waits(environ, start_response):

@@ -192,6 +192,15 @@ describe.each(chosen)('Python $version', ({ path }) => {
       expect(harness.errorLog + harness.stderr).toBe('');
     });
 
+    test.each([1, 2])('%d lane(s): that comes early lets the running request finish', async (count) => {
+      const harness = await start(threads(count));
+      const request = await begin(harness, 'gate', count - 1);
+      await harness.order(KIND.DRAIN);
+      request.open();
+      expect(`${(await request.answer()).body}`).toBe('opened');
+      expect(await harness.exit).toEqual({ code: 0, signal: null });
+    });
+
     test('does not wait for ever for a thread', async () => {
       const harness = await start();
       await ask(harness, 'registers');
@@ -313,15 +322,18 @@ describe.each(chosen)('Python $version', ({ path }) => {
       },
     );
 
-    test('a child that returns into the server ends without a word', async () => {
-      const harness = await start();
-      const child = Number(await ask(harness, 'forks-and-returns'));
-      expect(child).toBeGreaterThan(0);
-      await isGone(child);
-      expect(await ask(harness, 'pid')).toBe(`${harness.pid}`);
-      expect(harness.connections.all.length).toBe(2);
-      expect(harness.errorLog).toBe('');
-    });
+    test.each([1, 2])(
+      '%d lane(s): a child that returns into the server ends without a word',
+      async (count) => {
+        const harness = await start(threads(count));
+        const child = Number(await ask(harness, 'forks-and-returns'));
+        expect(child).toBeGreaterThan(0);
+        await isGone(child);
+        expect(await ask(harness, 'pid')).toBe(`${harness.pid}`);
+        expect(harness.connections.all.length).toBe(count + 1);
+        expect(harness.errorLog).toBe('');
+      },
+    );
   });
 
   describe('the end of the arbiter', () => {

@@ -325,6 +325,7 @@ describe.each(pythons())('Python $version', ({ path }) => {
       ['base', 'BaseException', 'base'],
       ['stop', 'StopIteration', ''],
       ['surrogate', 'ValueError', '\\udc80'],
+      ['unprintable', 'Unprintable', '(its text cannot be made)'],
       ['long', 'ValueError', 'x'.repeat(2000)],
     ])('%s: fails that request alone, and is logged once', async (query, error, message) => {
       const before = worker.errorLog;
@@ -352,6 +353,11 @@ describe.each(pythons())('Python $version', ({ path }) => {
       },
     );
 
+    test('at the end of its stack, is answered and logged', async () => {
+      expect((await get('deep')).failed?.error).toBe('RecursionError');
+      expect((await get('hello')).status).toBe('200 OK');
+    });
+
     test('before the first block that is not empty, the head is not out yet', async () => {
       const answer = await get('raises-before-block');
       expect(answer.frames.map((frame) => frame.kind)).toEqual([KIND.FAILED]);
@@ -376,6 +382,13 @@ describe.each(pythons())('Python $version', ({ path }) => {
       const answer = await worker.ask({ method: 'HEAD', path: '/head-method' });
       expect(answer.fields).toContainEqual(['Content-Length', '10']);
       expect(await events()).toEqual(['closed head']);
+    });
+
+    test('that cannot even be looked up is logged', async () => {
+      const before = worker.errorLog;
+      expect((await get('close-is-broken')).failed).toBeNull();
+      expect((await get('hello')).failed).toBeNull();
+      expect(logged(before)).toContain('LookupError: no close');
     });
 
     test('that fails is logged and does not harm the answer', async () => {
