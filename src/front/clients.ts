@@ -10,7 +10,11 @@ const STOP_IDLE_MS = 1000;
 const LINGER_MS = 2000;
 
 export interface ClientsOptions {
-  readonly limits: Limits;
+  /** As the options of these names; 0 is the hard cap of `effectiveLimits`. */
+  readonly limitRequestLine: number;
+  readonly limitRequestFields: number;
+  readonly limitRequestFieldSize: number;
+  readonly limitRequestBody: number;
   readonly bodyMemory: number;
   /** Seconds; `keepAlive` 0 closes after each answer, the others are off at 0. */
   readonly keepAlive: number;
@@ -47,7 +51,12 @@ export class Clients implements ClientContext {
   constructor(options: ClientsOptions) {
     const seconds = (value: number, onDue: (client: Client) => void) =>
       options.deadlines.list<Client>(value * 1000, onDue);
-    this.limits = options.limits;
+    this.limits = {
+      line: options.limitRequestLine,
+      fields: options.limitRequestFields,
+      fieldSize: options.limitRequestFieldSize,
+      body: options.limitRequestBody,
+    };
     this.bodyMemory = options.bodyMemory;
     this.keepAlive = options.keepAlive > 0;
     this.room = options.room;

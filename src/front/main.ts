@@ -49,12 +49,6 @@ class Front {
     });
     this.#clients = new Clients({
       ...settings,
-      limits: {
-        line: settings.limitRequestLine,
-        fields: settings.limitRequestFields,
-        fieldSize: settings.limitRequestFieldSize,
-        body: settings.limitRequestBody,
-      },
       deadlines,
       room: new Room({ ...settings, warn }),
       resolvePeer: (fields, client) => this.#peer(fields, client),

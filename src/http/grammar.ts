@@ -176,3 +176,20 @@ export function trimBlanks(text: string, from = 0): string {
 function isBlank(code: number): boolean {
   return code === 32 || code === 9;
 }
+
+/**
+ * RFC 9110 §7.6.1 and PEP 3333 "Other HTTP Features": what belongs to the connection is the server's alone. Two opinions
+ * about `Transfer-Encoding` would let a body pass for the next answer.
+ */
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'trailers',
+  'transfer-encoding',
+  'upgrade',
+]);

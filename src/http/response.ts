@@ -1,6 +1,6 @@
 import { ERRORS, HttpError } from '../errors.ts';
 import type { ResponseHead } from './exchange.ts';
-import { TOKEN } from './grammar.ts';
+import { HOP_BY_HOP, TOKEN } from './grammar.ts';
 import type { RequestHead } from './types.ts';
 
 /** What of the request decides the answer's framing. */
@@ -26,27 +26,13 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const DIGITS = /^[0-9]{1,15}$/;
 
-/** RFC 9110 §7.6.1 and PEP 3333 "Other HTTP Features": what belongs to the connection is the server's alone. */
-const HOP_BY_HOP = [
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'trailers',
-  'transfer-encoding',
-  'upgrade',
-];
-
 type Kind = 'plain' | 'length' | 'date' | 'server' | 'hop-by-hop';
 
 const SPECIAL = new Map<string, Kind>([
   ['content-length', 'length'],
   ['date', 'date'],
   ['server', 'server'],
-  ...HOP_BY_HOP.map((name): [string, Kind] => [name, 'hop-by-hop']),
+  ...[...HOP_BY_HOP].map((name): [string, Kind] => [name, 'hop-by-hop']),
 ]);
 
 /** Spellings seen before, so that a usual name costs one look-up. Bounded: names may be made up by the application. */

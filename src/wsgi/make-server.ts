@@ -184,12 +184,6 @@ export class WsgiServer implements AsyncDisposable {
     const warn = (message: string) => this.#errors(`${message}\n`);
     return new Clients({
       ...settings,
-      limits: {
-        line: settings.limitRequestLine,
-        fields: settings.limitRequestFields,
-        fieldSize: settings.limitRequestFieldSize,
-        body: settings.limitRequestBody,
-      },
       deadlines: new Deadlines(),
       room: new Room({ ...settings, warn }),
       resolvePeer: (_, client) => peerOf(client),

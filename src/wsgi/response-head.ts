@@ -1,31 +1,13 @@
 /** What an application may say as status and headers (PEP 3333, "The start_response() Callable"). */
+import { HOP_BY_HOP, TOKEN } from '../http/grammar.ts';
 import type { Fields } from '../http/types.ts';
 import type { Header } from './types.ts';
 
-/** RFC 9110 §5.6.2. */
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Line ends would begin a header or response of the application's user (response splitting). */
 const CONTROLS = /[\0-\x08\x0a-\x1f\x7f]/;
 const BEYOND_LATIN1 = /[^\0-\xff]/;
 /** 1xx is not the end of a request: what follows would be taken for the next answer. */
 const STATUS = /^[2-9]\d\d(?: |$)/;
-
-/**
- * They belong to the connection, which is the server's alone (PEP 3333, "Other HTTP Features"): two opinions
- * about `Transfer-Encoding` would let a body pass for the next response.
- */
-const HOP_BY_HOP = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'trailers',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /**
  * The status as it is sent: a bare `200` gets the space that RFC 9112 §4 wants.

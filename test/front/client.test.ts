@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HttpError } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
-import { DEFAULT_LIMITS } from '../../src/http/limits.ts';
 import { exchangeRaw, field, formatRequest } from '../support/client.ts';
 import { bodyOf, openStage, pattern, reply, seeded, until } from './harness.ts';
 
@@ -236,7 +235,7 @@ describe('Expect: 100-continue (RFC 9110 §10.1.1)', () => {
   });
 
   test('is refused at once when the body is too large, or something else is expected', async () => {
-    await using stage = await openStage(echo, { limits: { ...DEFAULT_LIMITS, body: 10 } });
+    await using stage = await openStage(echo, { limitRequestBody: 10 });
     const big = await stage.connect();
     await big.send(expecting(11));
     expect((await big.read({ interim: true })).status).toBe(413);
@@ -266,7 +265,7 @@ describe('refusals', () => {
     ['gzip', 'POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n', 501],
     ['HTTP/2.0', 'GET / HTTP/2.0\r\nHost: t\r\n\r\n', 505],
   ])('%s', async (_name, bytes, status) => {
-    await using stage = await openStage(echo, { limits: { ...DEFAULT_LIMITS, body: 1e6 } });
+    await using stage = await openStage(echo, { limitRequestBody: 1e6 });
     const client = await stage.connect();
     // What it has asked for before is answered first; what stands behind is not looked at.
     await client.send(formatRequest('HEAD', '/before'));
@@ -282,7 +281,7 @@ describe('refusals', () => {
   });
 
   test('the answer arrives whole while the client goes on sending', async () => {
-    await using stage = await openStage(echo, { limits: { ...DEFAULT_LIMITS, body: 1000 } });
+    await using stage = await openStage(echo, { limitRequestBody: 1000 });
     for (let round = 0; round < 10; round++) {
       const client = await stage.connect();
       client.socket.pause();

@@ -9,7 +9,6 @@ import { Clients, type ClientsOptions } from '../../src/front/clients.ts';
 import { Deadlines } from '../../src/front/deadlines.ts';
 import { Room } from '../../src/front/room.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
-import { DEFAULT_LIMITS } from '../../src/http/limits.ts';
 import type { Fields } from '../../src/http/types.ts';
 import { type Connection, connect } from '../support/client.ts';
 
@@ -36,7 +35,10 @@ export class Stage implements AsyncDisposable {
     const warn = (message: string) => this.warnings.push(message);
     this.room = new Room({ memoryLimit, spoolLimit, spoolDir, warn });
     this.clients = new Clients({
-      limits: DEFAULT_LIMITS,
+      limitRequestLine: 4094,
+      limitRequestFields: 100,
+      limitRequestFieldSize: 8190,
+      limitRequestBody: 1024 ** 3,
       bodyMemory: 64 * 1024,
       keepAlive: 30,
       clientHeaderTimeout: 30,
