@@ -72,5 +72,6 @@ export function findMissing(root, withoutVenv) {
 }
 
 function hasProgram(name) {
-  return (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, name)));
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin'];
+  return folders.some((folder) => existsSync(join(folder, name)));
 }
