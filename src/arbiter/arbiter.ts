@@ -44,7 +44,7 @@ type Event =
 /** What INT and QUIT leave to requests in flight. */
 const QUICK_MS = 3000;
 /** npm, a shell or a supervisor may pass on a signal that we got already: that is not a second one. */
-const ECHO_MS = 500;
+const ECHO_MS = 1000;
 /** The longest that a timer of Node's can wait. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -267,7 +267,7 @@ export class Arbiter {
       return this.#setMounts(message.mounts);
     }
     if (this.#state.stop !== null) return;
-    if (this.#served) this.#journal.failed(this.#named(id), message);
+    if (this.#served) this.#journal.failed(message);
     else this.#fail(describeFailure(message), 3);
   }
 
@@ -290,7 +290,8 @@ export class Arbiter {
     if (!this.#served && worker.said === null && isOwnFault(end)) {
       return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
     }
-    this.#journal.lost(named, end, this.#state.retry.notBefore - performance.now());
+    const how = worker.said?.event === 'failed' ? 'could not load the application' : describeEnd(end);
+    this.#journal.lost(named, how, this.#state.retry.notBefore - performance.now());
   }
 
   /** The start has failed: told once, however many workers find out. */

@@ -50,22 +50,19 @@ export class Journal {
     if (this.#ready) this.#log.info(`${name(worker)} is ready`);
   }
 
-  /** The application cannot be loaded: the same failure is told in full once. */
-  failed(worker: Named, message: Failed): void {
+  /** Why the application cannot be loaded: the same failure is told once. */
+  failed(message: Failed): void {
     const text = describeFailure(message);
-    if (text === this.#failure) {
-      this.#log.error(`${name(worker)} could not load the application, for the same reason`);
-    } else {
-      this.#failure = text;
-      this.#log.error(`${name(worker)} could not load the application. ${text}`);
-    }
+    if (text === this.#failure) return;
+    this.#failure = text;
+    this.#log.error(text);
   }
 
   /** `delayMs`: until the next try. */
-  lost(worker: Named, end: End, delayMs: number): void {
+  lost(worker: Named, how: string, delayMs: number): void {
     const next =
       delayMs > 0 ? `The next one starts in ${(delayMs / 1000).toFixed(1)} s` : 'Another one starts';
-    this.#log.error(`${name(worker)} ${describeEnd(end)}. ${next}`);
+    this.#log.error(`${name(worker)} ${how}. ${next}`);
   }
 
   left(worker: Named, end: End): void {

@@ -33,7 +33,8 @@ export async function runArbiter(settings: Settings, { notes }: RunOptions): Pro
   let onSignal = (name: SignalName): void => {
     early.push(name);
   };
-  cleanup.push(listenSignals((name) => onSignal(name)));
+  // To the very end: a Ctrl-C that npm passes on a second time must not kill a process that is about to leave.
+  listenSignals((name) => onSignal(name));
   try {
     log.info(`Tunicorn ${VERSION} starting, pid ${process.pid}`);
     for (const note of notes) log.info(note);
@@ -48,7 +49,16 @@ export async function runArbiter(settings: Settings, { notes }: RunOptions): Pro
     return error.exitCode;
   } finally {
     for (const undo of cleanup.reverse()) undo();
+    leaveAtOnce();
   }
+}
+
+/**
+ * At a natural end Node takes itself apart first: it lets go of signals, so that a second Ctrl-C would kill it,
+ * and closes handles, which removes the path of a UNIX socket that may be another server's by now.
+ */
+function leaveAtOnce(): void {
+  process.once('exit', () => process.exit());
 }
 
 interface Preparation {

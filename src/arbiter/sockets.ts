@@ -133,10 +133,9 @@ async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
   if (options.rights !== null) chownSync(path, options.rights.uid, options.rights.gid);
   const { ino } = lstatSync(path);
   const close = () => {
-    // libuv removes the path with the handle, also when Node closes what is left at its end. When another
-    // server has put its own socket there, the handle is left to the kernel: process.exit() closes nothing.
+    // libuv removes the path with the handle. When another server has put its own socket there, the handle
+    // is left to the end of the process, which runArbiter makes one that removes nothing.
     if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) handle.close();
-    else process.once('exit', () => process.exit());
   };
   return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), close };
 }
@@ -168,11 +167,9 @@ function adopt(address: Inherited): Bound {
   const { fd } = address;
   const inode = socketInode(address);
   const unixPath = unixSocketPath(inode);
-  const handle = openHandle(fd);
-  if (handle === null) {
-    throw new UserError(
-      `Cannot listen on fd://${fd}: the descriptor is no stream socket, or it is used for something else.`,
-    );
+  const handle = createServerHandle(null, 0, -1, fd);
+  if (typeof handle === 'number') {
+    throw new UserError(`Cannot listen on fd://${fd}: descriptor ${fd} is no stream socket.`);
   }
   const name: { address?: string; port?: number } = {};
   if (handle.getsockname?.(name) !== 0 || name.address === undefined) {
@@ -191,28 +188,19 @@ function adopt(address: Inherited): Bound {
   return { fd, host, port, unix: false, url, close: () => handle.close() };
 }
 
-/** Node throws for a descriptor that it uses itself, and gives an error number for what is no socket. */
-function openHandle(fd: number): Handle | null {
-  try {
-    const handle = createServerHandle(null, -1, -1, fd);
-    return typeof handle === 'number' ? null : handle;
-  } catch {
-    return null;
-  }
-}
-
 /** @throws {UserError} when the descriptor is not open, or no socket. */
 function socketInode({ fd }: Inherited): string {
   const name = readDescriptor(fd);
-  if (name === null) {
-    throw new UserError(
-      `Cannot listen on fd://${fd}: descriptor ${fd} is not open. fd:// is for a socket that another program opened and passed on, such as systemd's socket unit (fd://3).`,
-    );
-  }
-  const inode = /^socket:\[(\d+)\]$/.exec(name)?.[1];
-  if (inode === undefined && name !== '')
+  if (name === '') return '';
+  const inode = /^socket:\[(\d+)\]$/.exec(name ?? '')?.[1];
+  if (inode !== undefined) return inode;
+  // Node opens descriptors of its own, with the lowest numbers that are free.
+  if (name !== null && !name.startsWith('anon_inode:')) {
     throw new UserError(`Cannot listen on fd://${fd}: descriptor ${fd} is no socket but ${name}.`);
-  return inode ?? '';
+  }
+  throw new UserError(
+    `Cannot listen on fd://${fd}: no socket was passed on as descriptor ${fd}. fd:// is for one that another program opened, such as systemd for a socket unit (fd://3).`,
+  );
 }
 
 /** What /proc says; an empty text where there is no /proc; null when it is not open. */

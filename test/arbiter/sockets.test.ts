@@ -91,7 +91,7 @@ test('a busy port is told with its owner, and what was bound before is let go', 
 test.each([
   ['192.0.2.1:0', 'this machine has no such address'],
   ['nohost.invalid:80', 'the name nohost.invalid is not known'],
-  ['fd://987654', 'descriptor 987654 is not open'],
+  ['fd://987654', 'no socket was passed on as descriptor 987654'],
   ['unix:/nope/site.sock', 'its folder does not exist'],
 ])('%s: %s', async (address, message) => {
   await expect(bind(address)).rejects.toThrow(message);
@@ -139,7 +139,8 @@ test('an inherited descriptor that is no socket', async () => {
   await expect(bind(`fd://${fd}`)).rejects.toThrow(`descriptor ${fd} is no socket but /dev/null`);
 });
 
-test('a descriptor that is in use already', async () => {
+test('an inherited TCP socket tells its address', async () => {
   const [bound] = await bind('127.0.0.1:0');
-  await expect(bind(`fd://${bound?.fd}`)).rejects.toThrow('it is used for something else');
+  const [again] = await bindAll([parseAddress(`fd://${bound?.fd}`)], { umask: 0, rights: null });
+  expect(again).toMatchObject({ fd: bound?.fd, host: '127.0.0.1', port: bound?.port, unix: false });
 });
