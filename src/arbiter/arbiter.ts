@@ -3,43 +3,23 @@
  * performs. Nothing here waits, so the arbiter stays able to judge when everything else is stuck.
  */
 import type { Address } from '../config/address.ts';
-import type { Settings } from '../config/options.ts';
-import type { FromFront, FromWorker, StaticMount } from '../messages.ts';
+import type { FromFront, FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { describeEnd, type End } from './children.ts';
-import { FrontHandle } from './front.ts';
+import { type ChildEvent, Fleet, type FleetOptions } from './fleet.ts';
 import { count, describeFailure, Journal, name } from './journal.ts';
 import { type Action, plan } from './plan.ts';
-import type { Rights } from './rights.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
-import { type Bound, bindError } from './sockets.ts';
+import { bindError } from './sockets.ts';
 import { apply, type Change, createState, type State } from './state.ts';
 import { Terminal } from './terminal.ts';
-import { WorkerHandle, workerStart } from './worker.ts';
 
-export interface ArbiterOptions {
-  readonly settings: Settings;
-  readonly log: Logger;
-  readonly sockets: readonly Bound[];
+export interface ArbiterOptions extends FleetOptions {
   /** What `sockets` were bound to. */
   readonly addresses: readonly Address[];
-  /** Path of the gateway socket of a front. */
-  readonly gateway: (slot: number) => string;
-  /** Descriptor of the access log; -1 for none. */
-  readonly accessLog: number;
-  readonly rights: Rights | null;
-  /** Path of the interpreter. */
-  readonly python: string;
-  /** The environment of workers. */
-  readonly env: NodeJS.ProcessEnv;
 }
 
-type Event =
-  | { readonly type: 'signal'; readonly name: SignalName }
-  | { readonly type: 'front'; readonly slot: number; readonly message: FromFront }
-  | { readonly type: 'front-end'; readonly slot: number; readonly end: End }
-  | { readonly type: 'worker'; readonly worker: number; readonly message: FromWorker }
-  | { readonly type: 'worker-end'; readonly worker: number; readonly end: End };
+type Event = ChildEvent | { readonly type: 'signal'; readonly name: SignalName };
 
 /** What INT and QUIT leave to requests in flight. */
 const QUICK_MS = 3000;
@@ -54,16 +34,17 @@ export class Arbiter {
   readonly #journal: Journal;
   readonly #state: State;
   readonly #terminal = new Terminal();
-  readonly #workers = new Map<number, Worker>();
-  readonly #fronts: (FrontHandle | null)[];
+  readonly #fleet: Fleet;
+  /** Workers that have told of the application, loaded or not. */
+  readonly #told = new Map<number, FromWorker['event']>();
   readonly #events: Event[] = [];
   #exit: (code: number) => void = () => {};
   #turnIsDue = false;
   #timer: NodeJS.Timeout | undefined;
-  #mounts: readonly StaticMount[] = [];
   /** Some worker was ready once: from then on the server is never ended by an application that fails. */
   #served = false;
-  #stoppedAt = Number.POSITIVE_INFINITY;
+  /** The last order to stop. */
+  #stopping = { at: Number.POSITIVE_INFINITY, quick: false };
   #exitCode = 0;
   #requests = 0;
 
@@ -77,7 +58,7 @@ export class Arbiter {
       fronts: settings.fronts,
       graceMs: settings.gracefulTimeout * 1000,
     });
-    this.#fronts = this.#state.fronts.map(() => null);
+    this.#fleet = new Fleet(options, (event) => this.#post(event));
   }
 
   /** Spawns everything and keeps it running until it is told to stop. @returns the exit code. */
@@ -176,22 +157,20 @@ export class Arbiter {
     this.#log.info(`${signal}: ${count(this.#state.target, 'worker')} from now on`);
   }
 
-  /** TERM, then at most INT, then at most one more: each may only shorten what is left. */
+  /** TERM, then INT, then one more: each may only shorten what is left. */
   #stop(signal: SignalName, quick: boolean): void {
     const now = performance.now();
     const { stop, graceMs } = this.#state;
-    const wanted = quick ? Math.min(graceMs, QUICK_MS) : graceMs;
-    if (stop === null) {
-      this.#stoppedAt = now;
-      this.#log.info(`Stopping (${signal}): requests in flight have up to ${wanted / 1000} s`);
-      return this.#apply({ type: 'stop', graceMs: wanted });
+    const before = this.#stopping;
+    if (stop !== null) {
+      const isEcho = now - before.at < ECHO_MS;
+      const isRepeated = !quick && !before.quick;
+      if (isEcho || isRepeated) return;
     }
-    if (now - this.#stoppedAt < ECHO_MS) return;
-    const isQuick = stop.graceMs <= QUICK_MS;
-    if (!quick && !isQuick) return;
-    this.#stoppedAt = now;
-    this.#log.info(isQuick ? `Stopping at once (${signal})` : `Stopping (${signal}): 3 s are left`);
-    this.#apply({ type: 'stop', graceMs: isQuick ? 0 : wanted });
+    const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
+    this.#stopping = { at: now, quick };
+    this.#log.info(`Stopping (${signal}): ${describeGrace(wantedMs)}`);
+    this.#apply({ type: 'stop', graceMs: wantedMs });
   }
 
   #onFront(slot: number, message: FromFront): void {
@@ -226,13 +205,13 @@ export class Arbiter {
     const error = address === undefined ? code : bindError(address, code).message;
     if (!this.#served) return this.#fail(error, 1);
     this.#log.error(error);
-    this.#fronts[slot]?.kill();
+    this.#fleet.killFront(slot);
   }
 
   #onReady(worker: number): void {
     const before = this.#state.workers.get(worker);
     this.#apply({ type: 'worker-ready', worker });
-    if (before?.phase === 'booting') this.#journal.replaced(this.#named(worker));
+    if (before?.phase === 'booting') this.#journal.replaced(this.#fleet.named(worker));
     this.#served = true;
     this.#announce();
   }
@@ -244,7 +223,7 @@ export class Arbiter {
   }
 
   #onFrontEnd(slot: number, end: End): void {
-    this.#fronts[slot] = null;
+    this.#fleet.forgetFront(slot);
     const front = this.#state.fronts[slot];
     this.#apply({ type: 'front-gone', slot });
     if (this.#state.stop !== null) {
@@ -258,39 +237,31 @@ export class Arbiter {
   }
 
   #onWorker(id: number, message: FromWorker): void {
-    const worker = this.#workers.get(id);
-    if (worker === undefined) return;
-    worker.said = message;
+    this.#told.set(id, message.event);
     if (message.event === 'loaded') {
       this.#journal.loaded(message);
-      if (this.#options.settings.name === '') process.title = `tunicorn: arbiter [${message.app}]`;
-      return this.#setMounts(message.mounts);
+      return this.#fleet.setMounts(message.mounts);
     }
     if (this.#state.stop !== null) return;
     if (this.#served) this.#journal.failed(message);
     else this.#fail(describeFailure(message), 3);
   }
 
-  #setMounts(mounts: readonly StaticMount[]): void {
-    if (JSON.stringify(mounts) === JSON.stringify(this.#mounts)) return;
-    this.#mounts = mounts;
-    for (const front of this.#fronts) front?.send({ type: 'mounts', mounts });
-  }
-
   #onWorkerEnd(id: number, end: End): void {
-    const worker = this.#workers.get(id);
     const before = this.#state.workers.get(id);
-    const named = this.#named(id);
-    this.#workers.delete(id);
+    const named = this.#fleet.named(id);
+    const told = this.#told.get(id);
+    this.#told.delete(id);
+    this.#fleet.forgetWorker(id);
     this.#apply({ type: 'worker-gone', worker: id });
-    if (worker === undefined || before === undefined) return;
-    this.#fronts[before.front]?.send({ type: 'worker-gone', worker: id });
+    if (before === undefined) return;
+    this.#fleet.tell(before.front, { type: 'worker-gone', worker: id });
     if (this.#state.stop !== null) return;
     if (before.phase === 'leaving') return this.#journal.left(named, end);
-    if (!this.#served && worker.said === null && isOwnFault(end)) {
+    if (!this.#served && told === undefined && isOwnFault(end)) {
       return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
     }
-    const how = worker.said?.event === 'failed' ? 'could not load the application' : describeEnd(end);
+    const how = told === 'failed' ? 'could not load the application' : describeEnd(end);
     this.#journal.lost(named, how, this.#state.retry.notBefore - performance.now());
   }
 
@@ -307,22 +278,22 @@ export class Arbiter {
   #perform(action: Action): void {
     switch (action.type) {
       case 'spawn-front':
-        this.#spawnFront(action.slot);
+        this.#fleet.spawnFront(action.slot);
         break;
       case 'spawn-worker':
-        this.#spawnWorker(action.worker, action.front);
+        this.#fleet.spawnWorker(action.worker, action.front);
         break;
       case 'stop-fronts':
         this.#stopFronts(action.graceMs);
         break;
       case 'kill-front':
-        this.#fronts[action.slot]?.kill();
+        this.#fleet.killFront(action.slot);
         break;
       case 'kill-worker':
         this.#killWorker(action.worker);
         break;
       case 'drain-worker':
-        this.#frontOf(action.worker)?.send({ type: 'drain-worker', worker: action.worker });
+        this.#drainWorker(action.worker);
         break;
       case 'retire-worker':
         break;
@@ -334,44 +305,15 @@ export class Arbiter {
     this.#apply(action);
   }
 
-  #spawnFront(slot: number): void {
-    const { settings, log, gateway } = this.#options;
-    try {
-      this.#fronts[slot] = new FrontHandle({
-        ...this.#options,
-        settings: { ...settings, name: title(settings) },
-        gateway: gateway(slot),
-        errorLog: log.fd,
-        mounts: () => this.#mounts,
-        onMessage: (message) => this.#post({ type: 'front', slot, message }),
-        onExit: (end) => this.#post({ type: 'front-end', slot, end }),
-      });
-    } catch (error) {
-      this.#post({ type: 'front-end', slot, end: notStarted(error) });
-    }
-  }
-
-  #spawnWorker(id: number, front: number): void {
-    const { settings, log, gateway } = this.#options;
-    try {
-      const handle = new WorkerHandle(workerStart(settings, { worker: id, gateway: gateway(front) }), {
-        ...this.#options,
-        name: title(settings),
-        errorLog: log.fd,
-        captureOutput: settings.captureOutput,
-        onMessage: (message) => this.#post({ type: 'worker', worker: id, message }),
-        onExit: (end) => this.#post({ type: 'worker-end', worker: id, end }),
-      });
-      this.#workers.set(id, { handle, said: null });
-    } catch (error) {
-      this.#post({ type: 'worker-end', worker: id, end: notStarted(error) });
-    }
-  }
-
   /** Fronts and arbiter let go of the sockets together: what connects later is refused, not left waiting. */
   #stopFronts(graceMs: number): void {
-    for (const front of this.#fronts) front?.send({ type: 'stop', graceMs });
+    this.#fleet.tellAll({ type: 'stop', graceMs });
     for (const socket of this.#options.sockets) socket.close();
+  }
+
+  #drainWorker(id: number): void {
+    const front = this.#state.workers.get(id)?.front;
+    if (front !== undefined) this.#fleet.tell(front, { type: 'drain-worker', worker: id });
   }
 
   #killWorker(id: number): void {
@@ -379,7 +321,7 @@ export class Arbiter {
     const stop = this.#state.stop;
     const late = stop === null ? worker?.stuck === true : worker?.phase === 'ready' && stop.graceMs > 0;
     if (late) this.#log.warning(`${this.#name(id)} did not finish in time: killed`);
-    this.#workers.get(id)?.handle.kill();
+    this.#fleet.killWorker(id);
   }
 
   #finish(): void {
@@ -388,28 +330,13 @@ export class Arbiter {
     this.#exit(this.#exitCode);
   }
 
-  #frontOf(worker: number): FrontHandle | null {
-    return this.#fronts[this.#state.workers.get(worker)?.front ?? -1] ?? null;
-  }
-
-  #named(id: number): { id: number; pid: number } {
-    return { id, pid: this.#workers.get(id)?.handle.pid ?? 0 };
-  }
-
   #name(id: number): string {
-    return name(this.#named(id));
+    return name(this.#fleet.named(id));
   }
 }
 
-interface Worker {
-  readonly handle: WorkerHandle;
-  /** What it said of the application, if anything. */
-  said: FromWorker | null;
-}
-
-/** What `ps` shows behind the kind of process. */
-export function title(settings: Settings): string {
-  return settings.name || settings.app || 'manage.py';
+function describeGrace(ms: number): string {
+  return ms === 0 ? 'at once' : `requests in flight have up to ${ms / 1000} s`;
 }
 
 /** A crash, or an exit: not a signal from outside, such as kill -9 or the system out of memory. */
@@ -418,7 +345,3 @@ function isOwnFault({ code, signal }: End): boolean {
 }
 
 const CRASHES: readonly NodeJS.Signals[] = ['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGSYS'];
-
-function notStarted(error: unknown): End {
-  return { code: null, signal: null, error: error instanceof Error ? error : new Error(String(error)) };
-}

@@ -211,6 +211,20 @@ describe('kill -9', () => {
     expect(await server.workers()).toEqual(workers);
   });
 
+  test('of the front while the worker is busy: another worker serves, the busy one leaves when it is done', async () => {
+    await using server = await start([]);
+    const lost = get(server, '/sleep/4').catch((error: Error) => error);
+    await server.waitForLog('begun 4');
+    const [busy = 0] = await server.workers();
+    process.kill((await server.fronts())[0] ?? 0, 'SIGKILL');
+    expect(await lost).toBeInstanceOf(Error);
+    const pid = await pidOf(server);
+    expect(pid).not.toBe(busy);
+    expect(isAlive(busy)).toBe(true);
+    await server.waitForLog(/Worker 1 \(pid \d+\) ended with status 0/);
+    expect(await server.workers()).toEqual([pid]);
+  });
+
   test('of the arbiter: nothing is left after 2 s, and the next one cleans up', async () => {
     await using server = await start([
       '-w',
