@@ -13,7 +13,7 @@ import type { Room } from './room.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
 const READ_AHEAD_BYTES = 64 * 1024;
-/** What a refused client may still send before the connection is cut (RFC 9112 §9.6). */
+/** What of a refused client is still read until the connection is cut (RFC 9112 §9.6). */
 const LINGER_BYTES = 1024 * 1024;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
@@ -388,7 +388,8 @@ export class Client implements Channel {
 
   #discard(chunk: Buffer): void {
     this.#discarded += chunk.length;
-    if (this.#discarded > LINGER_BYTES) this.socket.destroy();
+    // Not read any further it must stop, and may see the answer before the deadline ends the connection.
+    if (this.#discarded > LINGER_BYTES) this.socket.pause();
   }
 
   #onDrain(): void {

@@ -60,13 +60,15 @@ const TIMEOUT_MS = 20_000;
 export class Connection implements Disposable {
   readonly socket: net.Socket;
   #bytes: Buffer = Buffer.alloc(0);
+  /** Unused storage right behind `#bytes`. */
+  #free: Buffer = Buffer.alloc(0);
   #ended: 'no' | 'cut' | 'reset' = 'no';
   #wake: (() => void) | null = null;
 
   constructor(socket: net.Socket) {
     this.socket = socket;
     socket.on('data', (data) => {
-      this.#bytes = this.#bytes.length === 0 ? data : Buffer.concat([this.#bytes, data]);
+      this.#append(data);
       this.#wake?.();
     });
     socket.on('end', () => this.#end('cut'));
@@ -120,6 +122,25 @@ export class Connection implements Disposable {
     this.close();
   }
 
+  /** Into storage that doubles: a long body would otherwise be copied anew with each piece of it. */
+  #append(data: Buffer): void {
+    const kept = this.#bytes.length;
+    if (kept === 0) {
+      this.#bytes = data;
+      this.#free = Buffer.alloc(0);
+      return;
+    }
+    if (this.#free.length < data.length) {
+      const grown = Buffer.allocUnsafeSlow(2 * (kept + data.length));
+      this.#bytes.copy(grown);
+      this.#bytes = grown.subarray(0, kept);
+      this.#free = grown.subarray(kept);
+    }
+    data.copy(this.#free);
+    this.#free = this.#free.subarray(data.length);
+    this.#bytes = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, kept + data.length);
+  }
+
   async #readOne(head: boolean, deadline: number): Promise<Answer> {
     const start = this.#bytes;
     const lines = (await this.#takeHead(deadline)).split('\r\n');
@@ -129,7 +150,7 @@ export class Connection implements Disposable {
     if (framing.kind === 'none')
       return { ...status, fields, body: Buffer.alloc(0), trailers: [], framing: 'none' };
     if (framing.kind === 'length') {
-      const body = await this.#take(framing.length, { deadline, start });
+      const body = await this.#take(framing.length, { deadline, start: [start] });
       return { ...status, fields, body, trailers: [], framing: 'length' };
     }
     if (framing.kind === 'chunked') {
@@ -158,7 +179,7 @@ export class Connection implements Disposable {
         throw new BadAnswer(`A bad chunk size: ${JSON.stringify(line)}`);
       const size = Number.parseInt(line, 16);
       if (size === 0) break;
-      chunks.push(await this.#take(size, { deadline, start: Buffer.concat(chunks) }));
+      chunks.push(await this.#take(size, { deadline, start: chunks }));
       if ((await this.#takeLine(deadline)) !== '')
         throw new BadAnswer('A chunk is longer than its size says.');
     }
@@ -176,9 +197,12 @@ export class Connection implements Disposable {
     return line;
   }
 
-  async #take(length: number, { deadline, start }: { deadline: number; start: Buffer }): Promise<Buffer> {
+  async #take(
+    length: number,
+    { deadline, start }: { deadline: number; start: readonly Buffer[] },
+  ): Promise<Buffer> {
     while (this.#bytes.length < length) {
-      if (this.#ended !== 'no') throw new Incomplete(this.#ended, Buffer.concat([start, this.#bytes]));
+      if (this.#ended !== 'no') throw new Incomplete(this.#ended, Buffer.concat([...start, this.#bytes]));
       await this.#more(deadline);
     }
     const taken = this.#bytes.subarray(0, length);
