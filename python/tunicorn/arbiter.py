@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from select import POLLIN, poll
+from select import POLLIN, POLLOUT, poll
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 DESCRIPTOR = 3
@@ -34,6 +34,7 @@ class Arbiter:
 
     def read_start(self) -> Start:
         """Waits for the one line that says what to do."""
+        os.set_blocking(DESCRIPTOR, True)
         line = b""
         while not line.endswith(b"\n"):
             data = os.read(DESCRIPTOR, 65536)
@@ -65,7 +66,7 @@ class Arbiter:
             try:
                 data = data[os.write(DESCRIPTOR, data) :]
             except BlockingIOError:
-                poll_once([(DESCRIPTOR, 4)], None)
+                poll_once([(DESCRIPTOR, POLLOUT)], None)
             except OSError:
                 os._exit(0)
 

@@ -39,6 +39,8 @@ class FileWrapper:
 
 def is_regular(filelike: Any) -> bool:
     """Whether a long read cannot make the client wait: on a pipe it would, until the pipe has so much."""
+    if isinstance(filelike, BytesIO):
+        return True
     try:
         return S_ISREG(os.fstat(filelike.fileno()).st_mode)
     except (AttributeError, OSError, TypeError, ValueError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from difflib import get_close_matches
-from types import ModuleType, TracebackType
-from typing import Any, Iterable, List, Optional, Sequence
+from types import ModuleType
+from typing import Any, Iterable, List, Sequence
+
+from .tracebacks import application_part, describe, format_error
 
 #: Folders with more entries than this are not searched for names to suggest.
 _SEARCH_LIMIT = 2000
@@ -59,7 +60,7 @@ def import_failed(text: str, error: BaseException) -> LoadError:
     """The application's own code raised while it was imported (or its factory called)."""
     if isinstance(error, SyntaxError):
         return syntax_error(text, error)
-    trace = application_traceback(error)
+    trace = format_error(error, application_part(error))
     kind = type(error).__name__
     if isinstance(error, SystemExit):
         reason = "it ended itself with sys.exit(%r) while it was loaded" % (error.code,)
@@ -173,25 +174,4 @@ def python_names(folder: str) -> List[str]:
 
 def one_line(error: BaseException) -> str:
     """The error's text without its final full stop, on one line."""
-    try:
-        return " ".join(str(error).split()).rstrip(".")
-    except Exception:
-        return "(its text cannot be made)"
-
-
-def application_traceback(error: BaseException) -> str:
-    """The traceback from the application's first frame on."""
-    trace = error.__traceback__
-    while trace and is_ours(trace):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def is_ours(trace: Optional[TracebackType]) -> bool:
-    """Whether a frame belongs to this worker or to the import machinery."""
-    if trace is None:
-        return False
-    name = trace.tb_frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] in (__name__.partition(".")[0], "importlib", "_frozen_importlib") or (
-        trace.tb_frame.f_code.co_filename.startswith("<frozen importlib")
-    )
+    return " ".join(describe(error).split()).rstrip(".")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import traceback
 from socket import socket
-from typing import TYPE_CHECKING, Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
-from .protocol import FAILED, LAST, PING, PONG, REQUEST, RESPONSE
-from .protocol import Decoder, Frame, FrameError, encode, encode_fields
+from .headers import encode_head
+from .protocol import (
+    FAILED,
+    LAST,
+    PING,
+    PONG,
+    REQUEST,
+    RESPONSE,
+    Decoder,
+    Frame,
+    FrameError,
+    encode,
+    encode_fields,
+)
 from .response import ClientGone, Response
+from .tracebacks import application_part, describe, format_error
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -110,7 +122,8 @@ class Lane:
 
     def log_failure(self, response: Response, error: BaseException, what: str) -> str:
         """One entry in the error log. Gives the traceback, from the application's first frame on."""
-        trace = format_error(error)
+        # An error of our own has no part of the application's, and is to be found all the same.
+        trace = format_error(error, application_part(error) or error.__traceback__)
         environ = response.environ
         method, url = environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", environ.get("PATH_INFO", ""))
         self.worker.log.log("error", "%s %s %s\n%s" % (what, method, url, trace))
@@ -123,18 +136,20 @@ class Lane:
         self.worker.log.log("error", text % (response.length, method, url))
 
     def refuse_path(self, ident: int) -> None:
-        prefix = self.worker.prefix
-        text = "This application answers under %s (environment variable SCRIPT_NAME).\n" % prefix
-        fields = [("404 Not Found", "Content-Type"), ("text/plain; charset=utf-8", "Content-Length")]
-        body = text.encode("latin-1").decode("utf-8", "replace").encode()
-        head = encode_fields(fields) + b"\0%d" % len(body)
+        """Answers 404 for a path outside SCRIPT_NAME; gunicorn's 500 would blame the application."""
+        text = "This application answers under %s (environment variable SCRIPT_NAME).\n" % self.worker.prefix
+        body = text.encode("latin-1")  # The prefix is UTF-8 shown as latin-1, as PATH_INFO is.
+        head, _ = encode_head(
+            "404 Not Found",
+            [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))],
+        )
         self.write(encode(RESPONSE, flags=LAST, ident=ident, head=head, body=body))
 
     def has_left(self, ident: int) -> bool:
         """Whether nobody waits for further blocks of this answer."""
         return self._lost or ident in self._abandoned
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Union[bytes, memoryview]) -> None:
         """Sends to the front; what it cannot get any more is dropped."""
         if self._lost:
             return
@@ -142,20 +157,3 @@ class Lane:
             self._socket.sendall(data)
         except OSError:
             self._lost = True
-
-
-def describe(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:
-        return "(its text cannot be made)"
-
-
-def format_error(error: BaseException) -> str:
-    """The traceback without the frames of this worker above the application's."""
-    trace = error.__traceback__
-    while trace and trace.tb_frame.f_globals.get("__package__") == __package__:
-        trace = trace.tb_next
-    if trace is None:
-        trace = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, trace))

@@ -10,10 +10,11 @@ from types import ModuleType
 from typing import Any, Callable, List, NamedTuple
 
 from .django_site import Mount, find_settings, static_mounts, wsgi_application
-from .failures import LoadError, import_failed, is_ours, no_callable, no_file, no_module
+from .failures import LoadError, import_failed, no_callable, no_file, no_module
 from .framework import framework_of
 from .interface import check_application
 from .target import USUAL_NAMES, Target, parse_target
+from .tracebacks import application_part
 
 __all__ = ["Found", "LoadError", "load"]
 
@@ -65,7 +66,7 @@ def import_named(target: Target, folder: str) -> ModuleType:
     except ModuleNotFoundError as error:
         # Only when the import of the named module itself failed: no code of the application has run.
         missing = error.name or ""
-        if (target.module + ".").startswith(missing + ".") and not ran_application_code(error):
+        if (target.module + ".").startswith(missing + ".") and application_part(error) is None:
             raise no_module(target.text, target.module, missing, folder) from None
         raise import_failed(target.text, error) from None
     except BaseException as error:
@@ -113,19 +114,9 @@ def call(target: Target, factory: Any) -> Any:
     try:
         return factory(*(target.arguments or ()), **target.keywords)
     except BaseException as error:
-        if isinstance(error, TypeError) and not ran_application_code(error):
+        if isinstance(error, TypeError) and application_part(error) is None:
             raise LoadError(
                 "bad-application",
                 "Cannot load %s: the factory takes other arguments: %s." % (target.text, error),
             ) from None
         raise import_failed(target.text, error) from None
-
-
-def ran_application_code(error: BaseException) -> bool:
-    """Whether the traceback goes through any frame that is neither ours nor the import machinery's."""
-    trace = error.__traceback__
-    while trace:
-        if not is_ours(trace):
-            return True
-        trace = trace.tb_next
-    return False

@@ -13,6 +13,7 @@ from .errorlog import ErrorLog
 from .leave import leave
 from .loader import LoadError, load
 from .signals import die_with_parent, free_children, ignore_signals
+from .tracebacks import format_error
 from .worker import FrontLost, Worker
 
 
@@ -53,6 +54,9 @@ def main() -> None:
         worker.run()
     except FrontLost as error:
         log.log("error", "Worker %d found no front to serve: %s" % (start.worker, error))
+        leave(1)
+    except Exception as error:
+        log.log("critical", "Worker %d: %s" % (start.worker, format_error(error, error.__traceback__)))
         leave(1)
     leave(0)
 

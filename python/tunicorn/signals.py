@@ -57,6 +57,8 @@ def free_children(before: Dict[int, Any], let_go: List[Callable[[], None]]) -> N
     def in_child() -> None:
         for close in let_go:
             close()
+        # Once: in a child of this child the same descriptors may be something of the application's.
+        let_go.clear()
         for number, handler in before.items():
             if signal.getsignal(number) is stay:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)

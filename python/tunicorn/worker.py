@@ -15,6 +15,7 @@ from .environ import base_environ, script_name
 from .errorlog import ErrorLog
 from .lane import Lane
 from .session import GIVE_UP_SECONDS, Session, connect
+from .tracebacks import format_error
 
 #: A session that lasted so long counts as one: the search for the next front begins anew.
 _LASTED_SECONDS = 1.0
@@ -114,7 +115,14 @@ class Worker:
             connection = inbox.get()
             if connection is None:
                 return
-            lane.serve(connection)
+            try:
+                lane.serve(connection)
+            except BaseException as error:
+                # A thread that ends in silence would leave a lane that takes requests and never answers.
+                self.log.log(
+                    "critical", "Lane %d: %s" % (lane.number, format_error(error, error.__traceback__))
+                )
+                os._exit(1)
             self._end_if_forked()
             session = self._session
             # The front closed this lane: then the whole session is over, and the main thread starts the next.

@@ -1,5 +1,6 @@
 """The application of wsgi.test.ts: the path names the function that answers, e.g. /environ or /raises/before."""
 
+import io
 import json
 import os
 import sys
@@ -432,6 +433,8 @@ def wrapper(environ, start_response):
     kind = environ["QUERY_STRING"]
     if kind == "file":
         return environ["wsgi.file_wrapper"](open(environ["HTTP_X_FILE"], "rb"), 4096)
+    if kind == "memory":
+        return environ["wsgi.file_wrapper"](io.BytesIO(bytes(100000)), 4096)
     if kind == "length":
         return Sized(environ, start_response)
     return environ["wsgi.file_wrapper"](Reader([b"ab", b"c"]), 10)

@@ -128,6 +128,28 @@ def forks_and_returns(environ):
     return str(pid)
 
 
+def grandchild(environ):
+    """A child's child finds the child's own files open, whatever numbers they have."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        descriptor = os.open("/dev/null", os.O_RDONLY)
+        inner = os.fork()
+        if inner == 0:
+            try:
+                os.fstat(descriptor)
+                os.write(writing, b"%d open" % descriptor)
+            except OSError as error:
+                os.write(writing, b"%d %s" % (descriptor, str(error).encode()))
+            os._exit(0)
+        os.waitpid(inner, 0)
+        os._exit(0)
+    os.close(writing)
+    os.wait()
+    text = os.read(reading, 100).decode()
+    os.close(reading)
+    return text
+
+
 def pid(environ):
     return str(os.getpid())
 

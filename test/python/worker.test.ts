@@ -302,6 +302,11 @@ describe.each(chosen)('Python $version', ({ path }) => {
       expect(await ask(harness, 'hello', 0)).toBe('hello');
     });
 
+    test('may have children, whose files stay open', async () => {
+      // The lowest free number is 3, where the arbiter's socket was.
+      expect(await ask(await start(), 'grandchild')).toBe('3 open');
+    });
+
     test('have none of our descriptors', async () => {
       expect(await ask(await start(), 'process-descriptors')).toBe('[]\n');
     });
@@ -406,6 +411,21 @@ test('SCRIPT_NAME in the environment moves the prefix out of PATH_INFO', async (
     );
     expect(answer.fields).toContainEqual(['Content-Length', `${answer.body.length}`]);
   }
+});
+
+test.each([1, 2])("%d lane(s): Python's development mode finds nothing left open", async (threads) => {
+  const harness = await ready({ start: { threads }, env: { PYTHONDEVMODE: '1' } });
+  const spool = join(harness.folder, 'spool');
+  writeFileSync(spool, 'body');
+  expect((await harness.ask({ path: '/hello', spool })).status).toBe('200 OK');
+  await harness.killFront();
+  await harness.listen();
+  await harness.control();
+  // From 3.12 on Python warns of any fork beside a thread.
+  if (threads === 1) expect(await ask(harness, 'terminates')).toBe('-15');
+  await harness.order(KIND.DRAIN);
+  expect(await harness.exit).toEqual({ code: 0, signal: null });
+  expect(harness.errorLog + harness.stderr).toBe('');
 });
 
 test('keys of environ that the access log names come back with the head', async () => {
