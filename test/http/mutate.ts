@@ -67,6 +67,11 @@ const PIECES = [
   '[::1]',
   '::',
   '%41',
+  // Runs on which a careless rule takes quadratic time.
+  ' '.repeat(4000),
+  ','.repeat(4000),
+  ';a'.repeat(2000),
+  ':1'.repeat(2000),
 ];
 
 const MOST_BYTES = 20_000;
