@@ -50,6 +50,7 @@ function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromW
       captureOutput: settings.captureOutput,
       onMessage: (message) => {
         said = message;
+        worker.release();
         setTimeout(() => worker.kill(), LEAVE_MS).unref();
       },
       onExit: (end) => resolve({ said, end }),

@@ -319,6 +319,20 @@ describe('an application that fails', () => {
   });
 });
 
+describe('--check-config', () => {
+  test('loads the application, says what it found, and ends', async () => {
+    await using server = await start(['--check-config']);
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    expect(server.log()).toMatch(/^Python 3\.\S+, .*\nApplication process_tree:application\n$/);
+  });
+
+  test('an application that cannot be loaded: its traceback, exit 3', async () => {
+    await using server = await start(['--check-config'], { env: { BROKEN_BY: folder } });
+    expect(await server.exited).toEqual({ code: 3, signal: null });
+    expect(server.log()).toMatch(/^tunicorn: .*This deployment is broken\.\nTraceback/);
+  });
+});
+
 describe('addresses', () => {
   test('a busy port is one clear message and exit 1', async () => {
     const busy = createServer().listen(0, '127.0.0.1');
