@@ -293,7 +293,8 @@ export class Client implements Channel {
   answered(answer: Answer, keepAlive: boolean): void {
     this.#report(answer);
     this.outgoing.onDrain = null;
-    if (!keepAlive || (this.#halfClosed && this.#parser.buffered === 0)) return this.#close('finish');
+    // That it is the last may have become true since its head was sent.
+    if (!keepAlive || this.lastAnswer) return this.#close('finish');
     this.#state.apply('reuse');
     this.#context.deadlines.idle.add(this);
     this.#next();
