@@ -78,6 +78,9 @@ export class Clients implements ClientContext {
   }
 
   accept(socket: Socket, local: Client['local']): void {
+    // Node asks the kernel for the address when it is first read, and keeps it. After a reset there is none: a
+    // client could have its request run, and logged, without one.
+    if (!local.unix && socket.remoteAddress === undefined) return void socket.destroy();
     new Client(socket, this, local);
   }
 

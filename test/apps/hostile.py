@@ -1,0 +1,13 @@
+"""Applications that a server must survive, and views that tell what came of hostile clients."""
+
+from collections import Counter
+
+SEEN: "Counter[str]" = Counter()
+
+
+def addresses(environ, start_response):
+    """Counts the clients of POST by address; GET tells what it counted."""
+    if environ["REQUEST_METHOD"] == "POST":
+        SEEN[environ["REMOTE_ADDR"]] += 1
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr(sorted(SEEN)).encode()]
