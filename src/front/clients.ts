@@ -42,7 +42,8 @@ export class Clients implements ClientContext {
   readonly warn: (message: string) => void;
   readonly #report: (outcome: Outcome) => void;
   #stopping = false;
-  #onStopped: (() => void) | null = null;
+  readonly #onStopped: (() => void)[] = [];
+  #idleTimer: NodeJS.Timeout | undefined;
   #date = '';
   #dateSecond = -1;
   /** Requests answered or refused so far. */
@@ -101,19 +102,24 @@ export class Clients implements ClientContext {
   /** A client's connection is gone. */
   left(client: Client): void {
     this.clients.delete(client);
-    if (this.clients.size === 0) this.#onStopped?.();
+    if (this.clients.size > 0) return;
+    for (const resolve of this.#onStopped.splice(0)) resolve();
   }
 
-  /** Answers what is under way, closes every connection after it, and resolves when none is left. */
-  stop(): Promise<void> {
+  /**
+   * Answers what is under way, closes every connection after it, and resolves when none is left. Idle
+   * connections get `idleMs` to send the request that is on its way; called again, that counts anew.
+   */
+  stop(idleMs = STOP_IDLE_MS): Promise<void> {
     this.#stopping = true;
-    setTimeout(() => {
-      for (const client of this.clients) client.closeIfIdle();
-    }, STOP_IDLE_MS).unref();
-    return new Promise((resolve) => {
-      this.#onStopped = resolve;
-      if (this.clients.size === 0) resolve();
-    });
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.#closeIdle(), idleMs).unref();
+    if (this.clients.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onStopped.push(resolve));
+  }
+
+  #closeIdle(): void {
+    for (const client of this.clients) client.closeIfIdle();
   }
 
   /** Cuts every connection. */

@@ -18,6 +18,9 @@ import { resolvePeer, trustList } from './proxy-headers.ts';
 import { Room } from './room.ts';
 import { StaticFiles } from './static.ts';
 
+/** At a stop idle connections get this long to send the request that is on its way, or a tenth of the time there is. */
+const IDLE_MS = 1000;
+
 type Start = Extract<ToFront, { type: 'start' }>;
 
 class Front {
@@ -29,6 +32,7 @@ class Front {
   readonly #trusted: (address: string) => boolean;
   #static: StaticFiles;
   #accepting: Accepting[] = [];
+  #deadline: NodeJS.Timeout | null = null;
 
   constructor(start: Start) {
     const { settings } = start;
@@ -83,7 +87,7 @@ class Front {
       case 'drain-worker':
         return this.#dispatcher.drainWorker(message.worker);
       case 'stop':
-        return void this.#stop(message.graceMs);
+        return this.#stop(message.graceMs);
     }
   }
 
@@ -137,11 +141,21 @@ class Front {
     this.#accessLog?.write(outcome);
   }
 
-  async #stop(graceMs: number): Promise<void> {
-    const deadline = setTimeout(() => this.#clients.destroy(), graceMs);
+  /** The arbiter may say it again with less time. */
+  #stop(graceMs: number): void {
+    const again = this.#deadline !== null;
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#clients.destroy(), graceMs);
+    // Who has little time to finish has none to wait for what idle connections may still ask.
+    const idleMs = Math.min(IDLE_MS, graceMs / 10);
+    void this.#clients.stop(idleMs);
+    if (!again) void this.#finish(idleMs);
+  }
+
+  async #finish(idleMs: number): Promise<void> {
     await closeWhenQuiet(this.#accepting);
-    await this.#clients.stop();
-    clearTimeout(deadline);
+    await this.#clients.stop(idleMs);
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#dispatcher.drainAll();
     await this.#accessLog?.flush();
     send({ type: 'stopped', requests: this.#clients.count });
