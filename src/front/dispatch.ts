@@ -150,7 +150,9 @@ export class Dispatcher {
   #overdue(job: Job): void {
     const place = job.place;
     if (place === null) return;
-    const { peer } = place;
+    const { peer, lane } = place;
+    // Its answer may be there and wait behind that of another, whose client lags behind.
+    if (lane.paused) return this.#running.add(job);
     this.#options.log.error(
       `Timeout: ${job.title} had no answer for ${this.#options.timeout} s. ` +
         `Worker ${peer.id} (pid ${peer.pid}) is replaced.`,

@@ -86,7 +86,7 @@ export class Job implements LaneJob {
   fail(error: HttpError): void {
     this.#dropped = true;
     this.exchange.fail(error);
-    this.#place?.lane.resume();
+    this.#place?.lane.resume(this);
   }
 
   #relay(frame: Frame, done: boolean): boolean {
@@ -148,10 +148,10 @@ export class Job implements LaneJob {
   #pace(flowing: boolean): void {
     if (flowing || this.exchange.gone) return this.#events.watch(this);
     this.#events.unwatch(this);
-    this.#place?.lane.pause();
+    this.#place?.lane.pause(this);
     this.exchange.onDrain = () => {
       this.exchange.onDrain = null;
-      this.#place?.lane.resume();
+      this.#place?.lane.resume(this);
       this.#events.watch(this);
     };
   }
@@ -159,7 +159,7 @@ export class Job implements LaneJob {
   #abandon(): void {
     this.#dropped = true;
     // A lane paused for this client would never tell that its worker died.
-    this.#place?.lane.resume();
+    this.#place?.lane.resume(this);
     this.#place?.peer.abandon(this.#place.id);
     this.#events.watch(this);
   }
@@ -167,6 +167,7 @@ export class Job implements LaneJob {
   #end(lost: boolean): void {
     this.exchange.onGone = null;
     this.exchange.onDrain = null;
+    this.#place?.lane.resume(this);
     this.exchange.release();
     this.#events.unwatch(this);
     this.#events.onEnd(this, lost);

@@ -26,6 +26,8 @@ export class Lane {
   readonly #decoder: FrameDecoder;
   readonly #order: 'fifo' | 'any';
   readonly #jobs = new Map<number, LaneJob>();
+  /** Jobs whose clients lag behind. */
+  readonly #slow = new Set<LaneJob>();
   #error: FrameError | null = null;
 
   constructor({ socket, decoder, capacity, order, onClose }: LaneOptions) {
@@ -57,13 +59,19 @@ export class Lane {
     this.#socket.write(encodeFrame({ kind: KIND.PING, id: 0 }));
   }
 
-  /** Stops reading answers, so that the worker waits. */
-  pause(): void {
+  /** No answers are read: all that run here wait for a client of one of them. */
+  get paused(): boolean {
+    return this.#slow.size > 0;
+  }
+
+  /** Stops reading answers, so that the worker waits, until `resume` is called for the same job. */
+  pause(job: LaneJob): void {
+    this.#slow.add(job);
     this.#socket.pause();
   }
 
-  resume(): void {
-    this.#socket.resume();
+  resume(job: LaneJob): void {
+    if (this.#slow.delete(job) && this.#slow.size === 0) this.#socket.resume();
   }
 
   destroy(): void {

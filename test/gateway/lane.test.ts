@@ -1,0 +1,151 @@
+import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
+import { afterEach, expect, test, vi } from 'vitest';
+import { encodeFrame, FLAG, type Frame, FrameDecoder, KIND } from '../../src/gateway/frames.ts';
+import { Lane, type LaneJob } from '../../src/gateway/lane.ts';
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+/** A lane, and the worker's end of it. */
+async function open(order: 'fifo' | 'any', rest: Buffer = Buffer.alloc(0)) {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const worker = dial((server.address() as AddressInfo).port);
+  worker.on('error', () => {});
+  const socket = await accepted;
+  socket.on('error', () => {});
+  ends.push(() => {
+    worker.destroy();
+    socket.destroy();
+    server.close();
+  });
+  const closed: (Error | null)[] = [];
+  const decoder = new FrameDecoder();
+  decoder.push(rest);
+  const lane = new Lane({
+    socket,
+    decoder,
+    capacity: 9,
+    order,
+    onClose: (_lane, error) => closed.push(error),
+  });
+  return { lane, worker, closed };
+}
+
+/** Notes what happens to it. */
+class Note implements LaneJob {
+  readonly seen: string[] = [];
+  onFrame(frame: Frame, done: boolean): void {
+    this.seen.push(`${frame.kind}:${frame.body}${done ? '!' : ''}`);
+  }
+  onLost(): void {
+    this.seen.push('lost');
+  }
+}
+
+function frame(kind: number, id: number, body = '', flags = 0): Buffer {
+  return encodeFrame({
+    kind,
+    id,
+    flags,
+    head: kind === KIND.RESPONSE ? '200 OK' : '',
+    body: Buffer.from(body),
+  });
+}
+
+const until = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 2 });
+const { RESPONSE, BODY, FAILED, PONG, PING, REQUEST, HELLO } = KIND;
+
+test('frames go to the job they answer, however they are cut', async () => {
+  const { lane, worker } = await open('any');
+  const jobs = [new Note(), new Note(), new Note()];
+  for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
+  expect(lane.inFlight).toBe(3);
+  const bytes = Buffer.concat([
+    frame(RESPONSE, 3, 'a'),
+    frame(RESPONSE, 1, 'b', FLAG.LAST),
+    frame(PONG, 0),
+    frame(BODY, 3, 'c'),
+    frame(FAILED, 2, 'd'),
+    frame(BODY, 3, '', FLAG.LAST),
+  ]);
+  for (const byte of bytes) worker.write(Buffer.from([byte]));
+  await until(() => expect(lane.inFlight).toBe(0));
+  expect(jobs.map((job) => job.seen)).toEqual([['3:b!'], ['5:d!'], ['3:a', '4:c', '4:!']]);
+});
+
+test('requests and pings arrive as they were sent', async () => {
+  const { lane, worker } = await open('fifo');
+  const decoder = new FrameDecoder();
+  const frames: Frame[] = [];
+  worker.on('data', (chunk) => frames.push(...decoder.push(chunk)));
+  lane.ping();
+  lane.send(7, { job: new Note(), frame: frame(REQUEST, 7, 'body') });
+  await until(() =>
+    expect(frames.map(({ kind, id, body }) => [kind, id, String(body)])).toEqual([
+      [PING, 0, ''],
+      [REQUEST, 7, 'body'],
+    ]),
+  );
+});
+
+test.each([
+  ['to nobody', 'any', frame(RESPONSE, 9)],
+  ['out of turn', 'fifo', frame(RESPONSE, 2)],
+  ['that is a question', 'any', frame(REQUEST, 1)],
+  ['of another connection', 'any', frame(HELLO, 1)],
+  ['that is no frame', 'any', Buffer.alloc(16, 0x7f)],
+  ['after its last', 'any', Buffer.concat([frame(RESPONSE, 1, '', FLAG.LAST), frame(BODY, 1)])],
+] as const)(
+  'an answer %s ends the lane: its jobs are lost, after the owner has heard',
+  async (_what, order, bytes) => {
+    const { lane, worker, closed } = await open(order);
+    const jobs = [new Note(), new Note()];
+    const lost = vi.spyOn(jobs[1] as Note, 'onLost').mockImplementation(() => expect(closed.length).toBe(1));
+    for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
+    worker.write(bytes);
+    await until(() => expect(closed).toEqual([expect.objectContaining({ name: 'FrameError' })]));
+    await until(() => expect(lost).toHaveBeenCalledOnce());
+    expect(lane.inFlight).toBe(0);
+  },
+);
+
+test('a worker that ends the connection is no error, and what it said before counts', async () => {
+  const { lane, worker, closed } = await open('fifo');
+  const jobs = [new Note(), new Note()];
+  for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
+  // The second answer is not whole.
+  worker.end(
+    Buffer.concat([frame(RESPONSE, 1, 'x', FLAG.LAST), frame(RESPONSE, 2, 'y', FLAG.LAST).subarray(0, 20)]),
+  );
+  await until(() => expect(closed).toEqual([null]));
+  expect(jobs.map((job) => job.seen)).toEqual([['3:x!'], ['lost']]);
+});
+
+test('bytes that came with HELLO are not lost', async () => {
+  const answer = frame(RESPONSE, 1, 'x', FLAG.LAST);
+  const { lane, worker } = await open('fifo', answer.subarray(0, 10));
+  const job = new Note();
+  lane.send(1, { job, frame: frame(REQUEST, 1) });
+  worker.write(answer.subarray(10));
+  await until(() => expect(job.seen).toEqual(['3:x!']));
+});
+
+test('is paused until every job that asked for it can go on', async () => {
+  const { lane, worker } = await open('any');
+  const jobs = [new Note(), new Note()] as const;
+  for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
+  lane.pause(jobs[0]);
+  lane.pause(jobs[1]);
+  lane.pause(jobs[1]);
+  worker.write(frame(RESPONSE, 1, 'x', FLAG.LAST));
+  lane.resume(jobs[1]);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([lane.paused, jobs[0].seen]).toEqual([true, []]);
+  lane.resume(jobs[0]);
+  lane.resume(jobs[0]);
+  await until(() => expect([lane.paused, jobs[0].seen]).toEqual([false, ['3:x!']]));
+});
