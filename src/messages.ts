@@ -62,7 +62,7 @@ export interface WorkerStart {
   readonly gateway: string;
   readonly threads: number;
   readonly multiprocess: boolean;
-  /** Folder to work in, and folders to put on `sys.path` after it. */
+  /** Folder to work in, which is on `sys.path` behind the folders of `pythonpath`, as with gunicorn. */
   readonly chdir: string;
   readonly pythonpath: readonly string[];
   /** Descriptor of the error log in the worker. */

@@ -46,6 +46,8 @@ def main() -> None:
         mounts=found.mounts,
         mountsWhy=found.mounts_why,
     )
+    if not start.gateway:
+        leave(0)  # --check-config wanted to know no more.
     worker = Worker(start, arbiter, log=log, control=control, application=found.application)
     let_go.append(worker.let_go)
     if start.threads == 1:
@@ -65,7 +67,8 @@ def settle(start: Start) -> None:
     """Working folder, sys.path, umask and standard streams, before anything of the application runs."""
     os.umask(start.umask)
     os.chdir(start.chdir)
-    for at, folder in enumerate([start.chdir, *start.pythonpath]):
+    # In gunicorn's order, so that --pythonpath can put a module in front of the application's own.
+    for at, folder in enumerate([*start.pythonpath, start.chdir]):
         sys.path.insert(at, os.path.abspath(folder))
     for descriptor in (1, 2, start.error_log):
         try:

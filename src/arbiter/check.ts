@@ -50,7 +50,6 @@ function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromW
       captureOutput: settings.captureOutput,
       onMessage: (message) => {
         said = message;
-        worker.release();
         setTimeout(() => worker.kill(), LEAVE_MS).unref();
       },
       onExit: (end) => resolve({ said, end }),

@@ -78,11 +78,6 @@ export class WorkerHandle {
     return this.#child.pid ?? 0;
   }
 
-  /** Lets go of it: to the worker it is as if the arbiter were gone, and it ends. */
-  release(): void {
-    this.#channel?.end();
-  }
-
   kill(): void {
     if (!this.#ended) this.#child.kill('SIGKILL');
   }

@@ -175,7 +175,7 @@ export const OPTIONS = {
     section: 'Application',
     reloadable: true,
     gunicorn: SAME,
-    help: 'Folders to put on sys.path, separated by commas. For an application that is not installed and does not lie in --chdir.',
+    help: 'Folders to put on sys.path in front of --chdir, separated by commas; the first named comes first. For an application that is not installed and does not lie in --chdir.',
   },
   env: {
     name: 'env',

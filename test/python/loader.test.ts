@@ -321,9 +321,9 @@ describe.each(chosen)('Python $version', ({ path }) => {
   });
 });
 
-test('the application folder comes first on sys.path, then --pythonpath; nothing of ours is there', async () => {
+test('--pythonpath comes first on sys.path, then the application folder; nothing of ours is there', async () => {
   const { body, folder } = await load('path', { start: { pythonpath: ['/first', '/second'] } });
-  expect(body.startsWith(`['${folder}', '/first', '/second', `)).toBe(true);
+  expect(body.startsWith(`['/first', '/second', '${folder}', `)).toBe(true);
   expect(body).not.toContain(join(import.meta.dirname, '../../python'));
 });
 
