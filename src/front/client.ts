@@ -333,8 +333,8 @@ export class Client implements Channel {
   /** Reads no further from a client that is ahead of its answers, or of the disk. */
   #throttle(): void {
     if (this.#closing) return;
-    const ahead = !this.#receiving || this.#bodyWaits;
-    const pause = ahead && this.#parser.buffered > READ_AHEAD_BYTES;
+    // Behind a disk that lags, thousands of uploads that read ahead would be the memory that the disk is to save.
+    const pause = this.#bodyWaits || (!this.#receiving && this.#parser.buffered > READ_AHEAD_BYTES);
     if (pause !== this.socket.isPaused()) pause ? this.socket.pause() : this.socket.resume();
   }
 
