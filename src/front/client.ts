@@ -108,6 +108,17 @@ export class Client implements Channel {
     if (this.#state.current === 'idle') this.#close('stop');
   }
 
+  /** The server's time to stop is over. @returns whether a request was under way. */
+  giveUp(): boolean {
+    if (this.#answer !== null) {
+      this.#answer.fail(new HttpError('stopping'));
+      return true;
+    }
+    if (!this.#receiving) return false;
+    this.#refuse(new HttpError('stopping'));
+    return true;
+  }
+
   /** The head did not come in time. */
   onHeadDue(): void {
     if (this.#state.current === 'idle') this.#close('stop');
@@ -312,7 +323,7 @@ export class Client implements Channel {
     this.#head = null;
     this.#peer = null;
     const { head, peer, status, fields, bytes } = answer;
-    const requestLine = `${head.method} ${head.target} HTTP/1.${head.minor}`;
+    const requestLine = lineOf(head);
     const startedAt = this.#startedAt;
     this.#context.finished({ head, requestLine, peer, exchange: answer, status, fields, bytes, startedAt });
   }
@@ -351,7 +362,7 @@ export class Client implements Channel {
     this.watchSending();
     this.#context.finished({
       head: this.#head,
-      requestLine: this.#parser.requestLine,
+      requestLine: this.#head === null ? this.#begunLine : lineOf(this.#head),
       peer: this.#peer ?? this.#context.resolvePeer([], this),
       exchange: null,
       status: error.status,
@@ -374,6 +385,11 @@ export class Client implements Channel {
     this.#body = null;
     this.socket.resume();
     if (this.outgoing.empty) this.#end();
+  }
+
+  /** What the log can tell of a request without a head. */
+  get #begunLine(): string {
+    return this.#parser.requestLine === '' ? this.#parser.partialLine : this.#parser.requestLine;
   }
 
   #end(): void {
@@ -446,6 +462,10 @@ export class Client implements Channel {
     }
     this.#context.left(this);
   }
+}
+
+function lineOf(head: RequestHead): string {
+  return `${head.method} ${head.target} HTTP/1.${head.minor}`;
 }
 
 /** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */

@@ -22,6 +22,7 @@ type State =
   | 'end';
 
 const CHUNK_LINE: LineRule = { limit: CHUNK_LINE_BYTES, tooLong: 'bad-chunk', malformed: 'bad-chunk' };
+const PARTIAL_LINE_BYTES = 200;
 /** Behind the data of a chunk stands its CRLF and nothing else (RFC 9112 §7.1). */
 const CHUNK_END: LineRule = { limit: 0, tooLong: 'bad-chunk', malformed: 'bad-chunk' };
 
@@ -41,6 +42,8 @@ export class RequestParser {
   #head: HeadBuilder | null = null;
   #trailers: Fields = [];
   #line = '';
+  /** The beginning of a line that was too long, when it is no longer among the bytes. */
+  #longLine = '';
   #emptyLines = 0;
   /** Bytes of this head or trailer section so far. */
   #section = 0;
@@ -63,9 +66,15 @@ export class RequestParser {
     return this.#bytes.length;
   }
 
-  /** The request line last read, also of a request that was refused later on; for logs. Empty when there is none. */
+  /** The line of the request that has begun, also of one that was refused; for logs. Empty when there is none. */
   get requestLine(): string {
     return this.#line;
+  }
+
+  /** What has come of a request line that is not whole, or was refused as such: up to 200 bytes; for logs. */
+  get partialLine(): string {
+    if (this.#longLine !== '') return this.#longLine;
+    return this.#state === 'request-line' ? this.#bytes.peekLine(PARTIAL_LINE_BYTES) : '';
   }
 
   /** Whether a request has begun and not ended: some bytes of it have come. */
@@ -144,7 +153,10 @@ export class RequestParser {
   /** The same as line by line, on one string: 3.9 µs for a browser's request of 12 fields instead of 6.6 (measured). */
   #readWholeHead(text: string): RequestEvent {
     let end = lineEnd(text, 0);
-    if (end > this.#requestLine.limit) throw tooLong(this.#requestLine);
+    if (end > this.#requestLine.limit) {
+      this.#longLine = text.slice(0, PARTIAL_LINE_BYTES);
+      throw tooLong(this.#requestLine);
+    }
     this.#line = text.slice(0, end);
     const head = new HeadBuilder(this.#line);
     let count = 0;
@@ -246,6 +258,7 @@ export class RequestParser {
   #finish(): RequestEvent {
     const trailers = this.#trailers;
     this.#trailers = [];
+    this.#line = '';
     this.#state = 'request-line';
     return { type: 'end', trailers };
   }

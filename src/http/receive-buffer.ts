@@ -106,6 +106,12 @@ export class ReceiveBuffer {
     return this.#pause(end);
   }
 
+  /** The beginning of the line that comes next, whatever stands in it: latin-1, without its end, `most` bytes at most. */
+  peekLine(most: number): string {
+    const text = this.#bytes.toString('latin1', this.#start, Math.min(this.#end, this.#start + most));
+    return text.split(/[\r\n]/, 1)[0] ?? '';
+  }
+
   /** Up to `most` bytes as they lie here, as a view; null when there are none. */
   takeData(most: number): Buffer | null {
     if (this.#start === this.#end) return null;

@@ -276,8 +276,9 @@ describe('refusals', () => {
     expect(String(answer.body)).toContain(`<h1>${status} `);
     expect((await client.ended()).how).toBe('cut');
     expect(stage.outcomes[1]?.status).toBe(status);
-    // The log must not give this request the fields of the one before.
+    // The log must not give this request the fields or the line of the one before.
     expect(stage.outcomes[1]?.head?.target).not.toBe('/before');
+    expect(bytes.startsWith(stage.outcomes[1]?.requestLine ?? '?')).toBe(true);
   });
 
   test('the answer arrives whole while the client goes on sending', async () => {

@@ -139,6 +139,18 @@ describe('what is told besides', () => {
     expect(parser.requestLine).toBe('GET /a HTTP/2.0');
   });
 
+  test('what has come of a line that is not whole or not allowed, and nothing of the request before', () => {
+    expect(parserOf('GET /half').partialLine).toBe('GET /half');
+    for (const line of ['GET /bad\x01 HTTP/1.1', 'GET /bare\nX', `GET /${'a'.repeat(9000)}`]) {
+      const parser = parserOf(`${GET}${line}\r\n`);
+      parser.next();
+      parser.next();
+      thrown(parser);
+      expect([parser.requestLine, parser.partialLine]).toEqual(['', line.split('\n')[0]?.slice(0, 200)]);
+    }
+    expect(parserOf(GET).partialLine).toBe(GET.split('\r')[0]);
+  });
+
   test('the bytes that wait, and whether a request has begun', () => {
     const parser = parserOf(`${GET}GET`);
     expect(parser.buffered).toBe(GET.length + 3);
