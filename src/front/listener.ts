@@ -34,11 +34,15 @@ export interface Accepting {
   accepted: number;
 }
 
+/** Where new connections never cease, this is when it ends all the same. */
+const QUIET_MS = 500;
+
 /** Accepts until a whole turn of the event loop brings no connection, so that none of the backlog is lost. */
 export async function closeWhenQuiet(listeners: readonly Accepting[]): Promise<void> {
   const count = () => listeners.reduce((sum, listener) => sum + listener.accepted, 0);
+  const deadline = performance.now() + QUIET_MS;
   let before = -1;
-  while (before !== count()) {
+  while (before !== count() && performance.now() < deadline) {
     before = count();
     await turn();
     await turn();
