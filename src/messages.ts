@@ -85,7 +85,7 @@ export type FromWorker =
       /** Where the application was found when none was named, as a clause for the log; else empty. */
       readonly found: string;
       readonly mounts: readonly StaticMount[];
-      /** Why `mounts` are there, for the log, e.g. `DEBUG is on`. */
+      /** Why `mounts` are there, for the log, e.g. `DEBUG is on`; without mounts a sentence that says why not. */
       readonly mountsWhy: string;
     }
   /**

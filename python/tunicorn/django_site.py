@@ -97,12 +97,23 @@ def static_mounts() -> Tuple[List[Mount], str]:
         # DEBUG first, as runserver does: a file that is being worked on must not be hidden by what was collected once.
         if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
             return mounts_of(finder_locations(), prefix), "DEBUG is on"
-        root = getattr(settings, "STATIC_ROOT", None)
-        if root and has_files(str(root)):
-            return [{"prefix": prefix, "folders": [os.path.abspath(str(root))]}], "STATIC_ROOT is filled"
+        root = str(getattr(settings, "STATIC_ROOT", None) or "")
+        if root and has_files(root):
+            return [{"prefix": prefix, "folders": [os.path.abspath(root)]}], "STATIC_ROOT is filled"
+        return [], why_not_static(settings, prefix, root)
     except Exception:
         pass  # A site that serves no static files in the usual way is still served.
     return [], ""
+
+
+def why_not_static(settings: Any, prefix: str, root: str) -> str:
+    """The sentence for a site whose pages will come without CSS; empty when something else serves the files."""
+    if "django.contrib.staticfiles" not in settings.INSTALLED_APPS:
+        return ""
+    if any("whitenoise" in middleware.lower() for middleware in settings.MIDDLEWARE):
+        return ""
+    why = "STATIC_ROOT %s is empty" % root if root else "STATIC_ROOT is not set"
+    return "Static files %s are not served: DEBUG is off and %s. Run manage.py collectstatic" % (prefix, why)
 
 
 def static_prefix(settings: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from difflib import get_close_matches
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Iterable, List, Sequence
 
 from .tracebacks import application_part, describe, format_error
@@ -118,9 +118,10 @@ def candidates(module: ModuleType) -> List[str]:
     """Names in a module that may be applications, factories as calls; the likely ones first."""
     found: List[str] = []
     for name, value in vars(module).items():
-        if name.startswith("_") or isinstance(value, (type, ModuleType)) or not callable(value):
+        if name.startswith("_") or issubclass(type(value), (type, ModuleType)) or not callable(value):
             continue
-        is_function = hasattr(value, "__code__")
+        # By its type alone: Flask's `request` answers every question with an error outside of a request.
+        is_function = type(value) is FunctionType
         if is_function and value.__module__ != module.__name__:
             continue  # Imported from elsewhere: get_wsgi_application, render, path…
         if is_function and required_arguments(value) == 0:

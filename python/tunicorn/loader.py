@@ -78,7 +78,13 @@ def import_file(target: Target, folder: str) -> ModuleType:
     path = os.path.abspath(os.path.join(folder, target.path))
     if not os.path.isfile(path):
         raise no_file(target.text, target.path, folder)
-    sys.path.insert(0, os.path.dirname(path))
+    if not target.attributes and os.path.basename(path) == "manage.py":
+        raise LoadError(
+            "no-callable",
+            "Cannot load %s: manage.py is Django's command line. Name the site, as in tunicorn mysite.wsgi; "
+            "or name nothing in the folder that holds it." % target.text,
+        )
+    sys.path[:0] = [os.path.dirname(path), *project_folder(path)]
     name = os.path.splitext(os.path.basename(path))[0]
     if name in sys.modules:
         name = "_application_" + name  # A file called json.py must not take the place of the real one.
@@ -91,6 +97,16 @@ def import_file(target: Target, folder: str) -> ModuleType:
     except BaseException as error:
         raise import_failed(target.text, error) from None
     return module
+
+
+def project_folder(path: str) -> List[str]:
+    """The nearest folder above a file that holds a manage.py: what the file imports is named from there."""
+    folder = os.path.dirname(os.path.dirname(path))
+    while folder != os.path.dirname(folder):
+        if os.path.isfile(os.path.join(folder, "manage.py")):
+            return [folder]
+        folder = os.path.dirname(folder)
+    return []
 
 
 def walk(target: Target, module: ModuleType) -> Any:

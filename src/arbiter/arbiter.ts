@@ -44,7 +44,11 @@ export class Arbiter {
   /** Some worker was ready once: from then on the server is never ended by an application that fails. */
   #served = false;
   /** The last order to stop. */
-  #stopping = { at: Number.POSITIVE_INFINITY, quick: false };
+  #stopping: { at: number; quick: boolean; signal: SignalName | null } = {
+    at: 0,
+    quick: false,
+    signal: null,
+  };
   #exitCode = 0;
   #requests = 0;
 
@@ -163,12 +167,12 @@ export class Arbiter {
     const { stop, graceMs } = this.#state;
     const before = this.#stopping;
     if (stop !== null) {
-      const isEcho = now - before.at < ECHO_MS;
+      const isEcho = signal === before.signal && now - before.at < ECHO_MS;
       const isRepeated = !quick && !before.quick;
       if (isEcho || isRepeated) return;
     }
     const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
-    this.#stopping = { at: now, quick };
+    this.#stopping = { at: now, quick, signal };
     this.#log.info(`Stopping (${signal}): ${describeGrace(wantedMs)}`);
     this.#apply({ type: 'stop', graceMs: wantedMs });
   }
@@ -180,7 +184,10 @@ export class Arbiter {
       case 'listening':
         this.#apply({ type: 'front-listening', slot });
         if (this.#state.fronts.every((front) => front.phase === 'listening')) {
-          this.#journal.listening(this.#options.sockets.map((socket) => socket.url));
+          this.#journal.listening(
+            this.#options.sockets.map((socket) => socket.url),
+            this.#options.settings.static,
+          );
         }
         return this.#announce();
       case 'listen-failed':
@@ -257,7 +264,8 @@ export class Arbiter {
     if (before === undefined) return;
     this.#fleet.tell(before.front, { type: 'worker-gone', worker: id });
     if (this.#state.stop !== null) return;
-    if (before.phase === 'leaving') return this.#journal.left(named, end);
+    // One that we killed has been told of already, where there was something to tell.
+    if (before.phase === 'leaving') return before.killed ? undefined : this.#journal.left(named, end);
     if (!this.#served && told === undefined && isOwnFault(end)) {
       return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
     }
@@ -317,10 +325,10 @@ export class Arbiter {
   }
 
   #killWorker(id: number): void {
-    const worker = this.#state.workers.get(id);
-    const stop = this.#state.stop;
-    const late = stop === null ? worker?.stuck === true : worker?.phase === 'ready' && stop.graceMs > 0;
-    if (late) this.#log.warning(`${this.#name(id)} did not finish in time: killed`);
+    const { workers, stop } = this.#state;
+    // At a stop the front tells which requests were not finished.
+    if (stop === null && workers.get(id)?.stuck)
+      this.#log.warning(`${this.#name(id)} did not finish in time: killed`);
     this.#fleet.killWorker(id);
   }
 

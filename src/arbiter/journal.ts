@@ -1,4 +1,5 @@
 /** What the arbiter tells about its start and its workers, in order, and each thing once. */
+import type { Settings } from '../config/options.ts';
 import type { FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { describeEnd, type End } from './children.ts';
@@ -26,10 +27,12 @@ export class Journal {
   }
 
   /** Every front listens: at the first time the addresses are told, and what waited for that. */
-  listening(urls: readonly string[]): void {
+  listening(urls: readonly string[], folders: Settings['static']): void {
     if (this.#listening) return;
     this.#listening = true;
     for (const url of urls) this.#log.info(`Listening at ${url}`);
+    for (const { prefix, folder } of folders)
+      this.#log.info(`Static files ${prefix} from ${folder} (--static)`);
     if (this.#loaded !== null) this.#describe(this.#loaded);
   }
 
@@ -77,6 +80,7 @@ export class Journal {
         `Static files ${prefix} from ${folders.join(', ')}${mountsWhy === '' ? '' : ` (${mountsWhy})`}`,
       );
     }
+    if (mounts.length === 0 && mountsWhy !== '') lines.push(mountsWhy);
     const text = lines.join('\n');
     if (text === this.#application) return;
     this.#application = text;

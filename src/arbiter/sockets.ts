@@ -230,7 +230,10 @@ export function bindError(address: Address, code: string): UserError {
       const owner = socketOwner(address);
       const by = owner === null ? '' : ` by \`${owner.command}\` (pid ${owner.pid})`;
       const what = address.kind === 'tcp' ? 'the port is in use' : 'the socket is in use';
-      return new UserError(`${start} ${what}${by}. Stop that one, or choose another address with --bind.`);
+      const advice = process.env.LISTEN_FDS
+        ? 'If systemd holds it for this service (LISTEN_FDS is set), take it over with --bind fd://3.'
+        : 'Stop that one, or choose another address with --bind.';
+      return new UserError(`${start} ${what}${by}. ${advice}`);
     }
     case 'EACCES':
     case 'EPERM':

@@ -164,6 +164,7 @@ export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
     ['--asgi-lifespan MODE', 'auto'],
     ['--asgi-disconnect-grace-period S', '3'],
     ['--root-path PATH', ''],
+    ['--websocket-max-message-size BYTES'],
   ]),
   ...flags('no-effect', 'there is one parser: strict, and fast enough not to need another.', [
     ['--http-parser NAME', 'auto'],

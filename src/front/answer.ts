@@ -5,7 +5,7 @@ import type { Fields, RequestHead } from '../http/types.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** As nginx logs it: the client left before there was an answer. */
-const CLIENT_LEFT = 499;
+export const CLIENT_LEFT = 499;
 
 /** Value of the Server field: no version, which only helps those who look for old ones. */
 export const SERVER = 'tunicorn';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Exchange, Peer } from '../http/exchange.ts';
 import type { Fields, Limits } from '../http/types.ts';
+import { CLIENT_LEFT } from './answer.ts';
 import { Client, type ClientContext, type ClientDeadlines, type Outcome } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Room } from './room.ts';
@@ -44,9 +45,10 @@ export class Clients implements ClientContext {
   #stopping = false;
   readonly #onStopped: (() => void)[] = [];
   #idleTimer: NodeJS.Timeout | undefined;
+  #givenUp = false;
   #date = '';
   #dateSecond = -1;
-  /** Requests answered or refused so far. */
+  /** Requests answered or refused so far; not those that were given up, by their client or at a stop. */
   count = 0;
 
   constructor(options: ClientsOptions) {
@@ -95,7 +97,7 @@ export class Clients implements ClientContext {
   }
 
   finished(outcome: Outcome): void {
-    this.count++;
+    if (outcome.status !== CLIENT_LEFT && !this.#givenUp) this.count++;
     this.#report(outcome);
   }
 
@@ -120,6 +122,14 @@ export class Clients implements ClientContext {
 
   #closeIdle(): void {
     for (const client of this.clients) client.closeIfIdle();
+  }
+
+  /** Ends what is under way: with 503 where nothing was sent yet. @returns how many requests that were. */
+  giveUp(): number {
+    this.#givenUp = true;
+    let count = 0;
+    for (const client of this.clients) if (client.giveUp()) count++;
+    return count;
   }
 
   /** Cuts every connection. */

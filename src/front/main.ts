@@ -21,6 +21,11 @@ import { StaticFiles } from './static.ts';
 /** At a stop idle connections get this long to send the request that is on its way, or a tenth of the time there is. */
 const IDLE_MS = 1000;
 
+/** At the end of its time to stop a front is this much ahead of the arbiter, which kills the workers then. */
+const LEAD_MS = 100;
+/** How long the last answers may take to reach their clients. */
+const LAST_WORDS_MS = 500;
+
 type Start = Extract<ToFront, { type: 'start' }>;
 
 class Front {
@@ -145,11 +150,21 @@ class Front {
   #stop(graceMs: number): void {
     const again = this.#deadline !== null;
     if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#clients.destroy(), graceMs);
+    this.#deadline = setTimeout(() => this.#giveUp(), Math.max(0, graceMs - LEAD_MS));
     // Who has little time to finish has none to wait for what idle connections may still ask.
     const idleMs = Math.min(IDLE_MS, graceMs / 10);
     void this.#clients.stop(idleMs);
     if (!again) void this.#finish(idleMs);
+  }
+
+  /** Whoever has no answer yet gets one that says why; then every connection ends. */
+  #giveUp(): void {
+    const count = this.#clients.giveUp();
+    if (count > 0) {
+      const requests = count === 1 ? '1 request was' : `${count} requests were`;
+      this.#log.warning(`${requests} not finished in time: answered 503, or cut where the answer had begun`);
+    }
+    this.#deadline = setTimeout(() => this.#clients.destroy(), LAST_WORDS_MS);
   }
 
   async #finish(idleMs: number): Promise<void> {

@@ -135,17 +135,41 @@ describe('start and stop', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('what does not finish within the graceful timeout is killed', async () => {
+  test('what does not finish within the graceful timeout is answered 503, and its worker killed', async () => {
     await using server = await start(['--graceful-timeout', '1']);
-    const answer = get(server, '/sleep/60').catch((error: Error) => error);
+    const answer = get(server, '/sleep/60');
     await server.waitForLog('begun 60');
     const began = performance.now();
     server.signal('SIGTERM');
     expect(await server.exited).toEqual({ code: 0, signal: null });
     expect(performance.now() - began).toBeGreaterThan(900);
     expect(performance.now() - began).toBeLessThan(10_000);
-    expect(server.log()).toMatch(/Worker 1 \(pid \d+\) did not finish in time: killed/);
-    await answer;
+    expect((await answer).status).toBe(503);
+    expect(server.log()).toContain('1 request was not finished in time');
+    expect(server.log()).not.toContain('kill -9');
+    expect(server.log()).toContain('Stopped: 0 requests finished');
+  });
+
+  test('a worker over its timeout is replaced, and the kill is ours in the log', async () => {
+    await using server = await start(['--timeout', '1']);
+    const answer = await get(server, '/sleep/60');
+    expect(answer.status).toBe(504);
+    await server.waitForLog(/Worker 2 \(pid \d+\) is ready/);
+    expect((await get(server, '/')).status).toBe(200);
+    expect(server.log()).toMatch(/Timeout: GET \/sleep\/60 had no answer for 1 s/);
+    expect(server.log()).not.toMatch(/kill -9|out of memory/);
+  });
+
+  test('INT at once after TERM shortens the stop', async () => {
+    await using server = await start([]);
+    const answer = get(server, '/sleep/60');
+    await server.waitForLog('begun 60');
+    server.signal('SIGTERM');
+    await server.waitForLog('Stopping (SIGTERM)');
+    server.signal('SIGINT');
+    await server.waitForLog('Stopping (SIGINT)');
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    expect((await answer).status).toBe(503);
   });
 
   test('a second INT, when the first has been taken in, kills at once', async () => {

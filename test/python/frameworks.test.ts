@@ -179,9 +179,27 @@ describe.skipIf(!has('django'))('Django', () => {
         [['/static/', ['SITE/polls/static']]],
         'DEBUG is on',
       ],
-      ['an empty STATIC_ROOT is none', `DEBUG = False\nSTATIC_ROOT = '${root}/empty'\n`, {}, [], ''],
-      ['a STATIC_ROOT that is not there is none', `DEBUG = False\nSTATIC_ROOT = '${root}/no'\n`, {}, [], ''],
-      ['none without DEBUG', 'DEBUG = False\n', {}, [], ''],
+      [
+        'an empty STATIC_ROOT is none, and that is told',
+        `DEBUG = False\nSTATIC_ROOT = '${root}/empty'\n`,
+        {},
+        [],
+        `Static files /static/ are not served: DEBUG is off and STATIC_ROOT ${root}/empty is empty. Run manage.py collectstatic`,
+      ],
+      [
+        'a STATIC_ROOT that is not there is none',
+        `DEBUG = False\nSTATIC_ROOT = '${root}/no'\n`,
+        {},
+        [],
+        `Static files /static/ are not served: DEBUG is off and STATIC_ROOT ${root}/no is empty. Run manage.py collectstatic`,
+      ],
+      [
+        'none without DEBUG',
+        'DEBUG = False\n',
+        {},
+        [],
+        'Static files /static/ are not served: DEBUG is off and STATIC_ROOT is not set. Run manage.py collectstatic',
+      ],
       ['none without the staticfiles app', "INSTALLED_APPS = ['polls']\n", {}, [], ''],
       ['none on another host', `${filled}STATIC_URL = 'https://cdn.example/'\n`, {}, [], ''],
       ['none on another host, same scheme', `${filled}STATIC_URL = '//cdn.example/'\n`, {}, [], ''],
@@ -216,6 +234,12 @@ describe.skipIf(!has('django'))('Django', () => {
       const place = (text: string): string => text.replace('ROOT', root).replace('SITE', folder);
       const expected = mounts.map(([prefix, folders]) => ({ prefix, folders: folders.map(place) }));
       expect(said).toMatchObject({ event: 'loaded', mounts: expected, mountsWhy: why });
+    });
+
+    test.skipIf(!has('whitenoise'))('nothing is told where WhiteNoise serves them', async () => {
+      const middleware = "DEBUG = False\nMIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware']\n";
+      const { said } = await load('mysite.wsgi', settings(middleware));
+      expect(said).toMatchObject({ event: 'loaded', mounts: [], mountsWhy: '' });
     });
 
     test('looking does not change the URLs that the site makes under SCRIPT_NAME', async () => {
@@ -271,6 +295,12 @@ def create_app(): return app
     });
     expect(`${answer?.body}`).toBe('flask');
     expect(answer?.frames.length).toBe(1);
+  });
+
+  test('objects that mean something only within a request do no harm to the search for names', async () => {
+    const files = { 'shop.py': `from flask import current_app, g, request, session\n${site}` };
+    const { said } = await load('shop:nope', { files });
+    expect(said).toMatchObject({ code: 'no-callable', message: expect.stringContaining('It has: app, ') });
   });
 
   test('a factory without parentheses is recognised', async () => {

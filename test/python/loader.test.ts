@@ -71,6 +71,10 @@ ${HELLO}`,
 import sys
 NAME = repr(sys.path)
 ${HELLO}`,
+  // A project below: what its files import is named from the folder of its manage.py.
+  'project/manage.py': '',
+  'project/inner/settings.py': "NAME = 'named from the project'\n",
+  'project/inner/wsgi.py': `from inner.settings import NAME\n${HELLO}`,
   'missing_import.py': 'import surely_not_installed\n',
   'broken.py': '\n\ndef f():\n    return 1 +\n',
   'imports_broken.py': 'import broken\n',
@@ -140,6 +144,7 @@ describe.each(chosen)('Python $version', ({ path }) => {
     ['app.py', 'app.py:application', 'app'],
     ['pkg/wsgi.py:application', 'pkg/wsgi.py:application', 'pkg.wsgi'],
     ['./usual.py', './usual.py:app', 'usual'],
+    ['project/inner/wsgi.py', 'project/inner/wsgi.py:application', 'named from the project'],
     ['my-site/site app.py', 'my-site/site app.py:application', 'a file beside'],
     ['my-site/json.py', 'my-site/json.py:application', 'json is json: True'],
     ['factory:create_app()', 'factory:create_app()', '((), {})'],
@@ -199,6 +204,7 @@ describe.each(chosen)('Python $version', ({ path }) => {
     ['pkg/wsg.py', 'no-module', 'there is no file FOLDER/pkg/wsg.py. Did you mean pkg.wsgi?', ''],
     ['pkg.wsgi.py', 'no-module', 'there is no file FOLDER/pkg.wsgi.py. Did you mean pkg.wsgi?', ''],
     ['pkg/', 'no-module', 'FOLDER/pkg/ is a folder.', ''],
+    ['project/manage.py', 'no-callable', "manage.py is Django's command line. Name the site", ''],
     [
       'my-app',
       'bad-application',
