@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from select import select
+from select import POLLOUT
 from threading import Lock
 from typing import Iterable
+
+from .arbiter import poll_once
+
+#: How long a write waits for the reader of a full pipe.
+_PATIENCE_SECONDS = 5.0
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -23,6 +28,7 @@ class ErrorLog:
         self._descriptor = descriptor
         self._level = LEVELS.index(level) if level in LEVELS else 1
         self._lock = Lock()
+        self._patience = _PATIENCE_SECONDS
 
     def write(self, text: str) -> int:
         """Writes the text as it is, at once."""
@@ -60,10 +66,12 @@ class ErrorLog:
             while data:
                 try:
                     data = data[os.write(self._descriptor, data) :]
+                    self._patience = _PATIENCE_SECONDS
                 except BlockingIOError:
-                    # Whoever shares this pipe may have made it non-blocking; a reader that is gone for good
-                    # must not hold up the application.
-                    if not select([], [self._descriptor], [], 5)[1]:
+                    # A pipe that does not block. A reader that has stopped may hold up the application once,
+                    # not at each write.
+                    if not poll_once([(self._descriptor, POLLOUT)], self._patience):
+                        self._patience = 0.0
                         return
                 except OSError:
                     return  # A full disk or a closed pipe: no request may fail because of its log.

@@ -70,14 +70,14 @@ def settle(start: Start) -> None:
     # In gunicorn's order, so that --pythonpath can put a module in front of the application's own.
     for at, folder in enumerate([*start.pythonpath, start.chdir]):
         sys.path.insert(at, os.path.abspath(folder))
-    for descriptor in (1, 2, start.error_log):
+    for descriptor in (1, 2):
         try:
             # Whoever shares a pipe with Node finds it non-blocking: print() would raise.
             os.set_blocking(descriptor, True)
-            if descriptor > 2:
-                os.set_inheritable(descriptor, False)
         except OSError:
             pass
+    # This one stays as it is: the arbiter shares it, and must not stop because nobody reads its log.
+    os.set_inheritable(start.error_log, False)
     # A line that was printed is seen at once, and not lost when the worker is killed.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:

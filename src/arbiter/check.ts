@@ -47,7 +47,7 @@ function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromW
       ...options,
       name: title(settings),
       errorLog: openLogFile('-'),
-      captureOutput: settings.captureOutput,
+      output: settings.captureOutput ? 2 : null,
       onMessage: (message) => {
         said = message;
         setTimeout(() => worker.kill(), LEAVE_MS).unref();

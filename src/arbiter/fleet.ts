@@ -67,7 +67,7 @@ export class Fleet {
         ...this.#options,
         name: title(settings),
         errorLog: log.fd,
-        captureOutput: settings.captureOutput,
+        output: captured(settings, log),
         onMessage: (message) => this.#post({ type: 'worker', worker: id, message }),
         onExit: (end) => this.#post({ type: 'worker-end', worker: id, end }),
       });
@@ -122,4 +122,10 @@ export function title(settings: Settings): string {
 
 function notStarted(error: unknown): End {
   return { code: null, signal: null, error: error instanceof Error ? error : new Error(String(error)) };
+}
+
+/** Where `--capture-output` leads. A log on standard error has a descriptor that does not block, which print() needs. */
+function captured({ captureOutput, errorLogfile }: Settings, log: Logger): number | null {
+  if (!captureOutput) return null;
+  return errorLogfile === '-' ? 2 : log.fd;
 }

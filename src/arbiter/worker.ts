@@ -17,8 +17,8 @@ export interface WorkerOptions {
   readonly rights: Rights | null;
   /** Descriptor of the error log. */
   readonly errorLog: number;
-  /** Whether what the application prints goes to the error log too. */
-  readonly captureOutput: boolean;
+  /** Descriptor to which what the application prints goes; null for our own standard streams. */
+  readonly output: number | null;
   readonly onMessage: (message: FromWorker) => void;
   /** Called once, after every message. */
   readonly onExit: (end: End) => void;
@@ -125,7 +125,7 @@ export class WorkerHandle {
 
 function spawnWorker(options: WorkerOptions, app: string): ChildProcess {
   const { python, errorLog } = options;
-  const output = options.captureOutput ? errorLog : 'inherit';
+  const output = options.output ?? 'inherit';
   const plain = { file: python, args: [WORKER_PROGRAM, options.name, app] };
   const command = withRights(plain, options.rights, python);
   return spawn(command.file, [...command.args], {

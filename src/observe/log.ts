@@ -1,5 +1,6 @@
 /** The error log: what happened, for the people who run the server. In the line format of gunicorn. */
-import { openSync, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { UserError } from '../errors.ts';
 
 /** From the most talkative to the most silent. */
@@ -17,6 +18,9 @@ export type Logger = {
 /** How long one entry waits for the reader of a full pipe. The arbiter must stay able to judge. */
 const PATIENCE_MS = 1000;
 const PAUSE_MS = 5;
+
+const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
+const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
 /** Gives a log that writes entries of `level` and above to `fd`, each at once and whole. */
 export function createLogger(options: { fd: number; level: LogLevel }): Logger {
@@ -42,18 +46,32 @@ export function formatEntry(level: LogLevel, text: string, now: Date): string {
 }
 
 /**
- * Opens a log for appending and gives its descriptor; `-` is standard error, or standard output when
- * `standard` says 1 (the access log).
+ * Opens a log for appending and gives its descriptor, which does not block; `-` is standard error, or standard
+ * output when `standard` says 1 (the access log).
  * @throws UserError when it cannot be opened
  */
 export function openLogFile(path: string, standard: 1 | 2 = 2): number {
-  if (path === '-') return standard;
+  if (path === '-') return ownStream(standard);
   try {
-    return openSync(path, 'a', 0o666);
+    return openSync(path, APPEND, 0o666);
   } catch (error) {
     throw new UserError(
       `Cannot write the log ${path}: ${reason(error)}. Name a file in a folder that exists and may be written, or - for ${standard === 1 ? 'standard output' : 'standard error'}.`,
     );
+  }
+}
+
+/**
+ * Descriptors of ours must not block: a pipe that nobody reads, or a terminal after Ctrl-S, would stop the process
+ * at its next entry. The standard ones cannot be changed for that, since the application, whose print() needs them
+ * to block, shares their state; so the same pipe or terminal is opened once more. A socket cannot be.
+ */
+function ownStream(standard: 1 | 2): number {
+  try {
+    if (!isatty(standard) && !fstatSync(standard).isFIFO()) return standard;
+    return openSync(`/proc/self/fd/${standard}`, APPEND & ~O_CREAT);
+  } catch {
+    return standard;
   }
 }
 
@@ -87,6 +105,7 @@ function reason(error: unknown): string {
   if (code === 'ENOENT') return 'its folder does not exist';
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
   if (code === 'EISDIR') return 'it is a folder';
+  if (code === 'ENXIO') return 'it is a pipe that nobody reads, or a socket';
   if (code === 'ENOTDIR') return 'a part of its path is not a folder';
   return error instanceof Error ? error.message : String(error);
 }

@@ -11,3 +11,11 @@ def addresses(environ, start_response):
         SEEN[environ["REMOTE_ADDR"]] += 1
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [repr(sorted(SEEN)).encode()]
+
+
+def chatty(environ, start_response):
+    """Writes more to the error log than a pipe holds."""
+    for _ in range(2000):
+        environ["wsgi.errors"].write("x" * 99 + "\n")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"chatty"]

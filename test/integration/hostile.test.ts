@@ -1,10 +1,13 @@
 /** Hostile clients, hostile applications and unlucky operators, against the real command. */
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchOnce } from '../support/client.ts';
-import { ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
+import { cleanEnvironment, PYTHON, ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
 
 const APPS = join(ROOT, 'test/apps');
 
@@ -33,4 +36,48 @@ describe('a client that resets its connection', () => {
     await server.stop();
     expect(server.log()).not.toMatch(/^- .*"POST /m);
   });
+});
+
+describe('standard streams', () => {
+  test('that nobody reads stop nothing', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
+    const pipe = openPipe(join(folder, 'pipe'));
+    const args = ['-b', '127.0.0.1:0', '--access-logfile', '-', '--python', PYTHON, 'hostile:chatty'];
+    const stdio = ['ignore' as const, pipe.write, pipe.write];
+    const child = spawn(`${ROOT}bin/tunicorn`, args, { cwd: APPS, env: cleanEnvironment(), stdio });
+    try {
+      const port = await readUntilReady(pipe.read);
+      for (let n = 0; n < 3; n++) expect((await fetchOnce({ port }, '/')).status).toBe(200);
+      child.kill('SIGTERM');
+      expect(await once(child, 'exit')).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      for (const fd of Object.values(pipe)) closeSync(fd);
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  /** A real pipe, as a shell makes it: what Node calls one is a socket. */
+  function openPipe(path: string): { read: number; write: number } {
+    execFileSync('mkfifo', [path]);
+    return {
+      read: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK),
+      write: openSync(path, constants.O_WRONLY),
+    };
+  }
+
+  /** Reads the log no further than it must. @returns the port. */
+  async function readUntilReady(fd: number): Promise<number> {
+    const deadline = performance.now() + 30_000;
+    const bytes = Buffer.alloc(4096);
+    let log = '';
+    while (!log.includes('Ready: ') && performance.now() < deadline) {
+      try {
+        log += bytes.toString('utf8', 0, readSync(fd, bytes));
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+    return Number(/Listening at http:\S+:(\d+)/.exec(log)?.[1]);
+  }
 });
