@@ -130,10 +130,13 @@ class Lane:
         return trace
 
     def too_much(self, response: Response) -> None:
-        """The application went on after Content-Length bytes; the client has its answer already."""
+        """The application went on when the client had its whole answer: after Content-Length bytes, or by write()."""
         method, url = response.environ.get("REQUEST_METHOD", ""), response.environ.get("RAW_URI", "")
-        text = "The application gave more than its Content-Length of %s bytes; the rest is cut: %s %s"
-        self.worker.log.log("error", text % (response.length, method, url))
+        limit = "its answer, which was complete"
+        if response.length is not None:
+            limit = "its Content-Length of %s bytes" % response.length
+        text = "The application gave more than %s; the rest is cut: %s %s"
+        self.worker.log.log("error", text % (limit, method, url))
 
     def refuse_path(self, ident: int) -> None:
         """Answers 404 for a path outside SCRIPT_NAME; gunicorn's 500 would blame the application."""

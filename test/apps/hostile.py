@@ -19,3 +19,15 @@ def chatty(environ, start_response):
         environ["wsgi.errors"].write("x" * 99 + "\n")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"chatty"]
+
+
+LATE = []
+
+
+def late(environ, start_response):
+    """Calls the write() of the answer before, which is long complete."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    for earlier in LATE:
+        earlier(b"smuggled")
+    LATE[:] = [write]
+    return [b"answer"]

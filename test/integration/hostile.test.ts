@@ -38,6 +38,12 @@ describe('a client that resets its connection', () => {
   });
 });
 
+test('a write() kept from an earlier answer changes no other', async () => {
+  await using server = await start('late');
+  for (let n = 0; n < 3; n++) expect(`${(await get(server)).body}`).toBe('answer');
+  expect(server.log()).toMatch(/gave more than its answer, which was complete; the rest is cut: GET \//);
+});
+
 describe('standard streams', () => {
   test('that nobody reads stop nothing', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
