@@ -130,7 +130,7 @@ class Lane:
         return trace
 
     def too_much(self, response: Response) -> None:
-        """The application went on when the client had its whole answer: after Content-Length bytes, or by write()."""
+        """The application went on when the client had its whole answer, by its length or by its end."""
         method, url = response.environ.get("REQUEST_METHOD", ""), response.environ.get("RAW_URI", "")
         limit = "its answer, which was complete"
         if response.length is not None:
