@@ -1,92 +1,12 @@
 /** Requests from real clients, through the queue, to workers of the test's own on a real UNIX socket. */
 import { readFileSync } from 'node:fs';
-import { createServer, connect as dialSocket } from 'node:net';
-import { join } from 'node:path';
+import { connect as dialSocket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { Deadlines } from '../../src/front/deadlines.ts';
-import { Dispatcher, type DispatchOptions } from '../../src/front/dispatch.ts';
 import { FLAG, type Frame, KIND } from '../../src/gateway/frames.ts';
-import type { Logger } from '../../src/observe/log.ts';
 import { field, formatRequest, Incomplete } from '../support/client.ts';
-import {
-  dial,
-  environOf,
-  type FakeWorker,
-  type FakeWorkerOptions,
-  startWorker,
-  type Wire,
-} from './fake-worker.ts';
-import { openStage, pattern, type Stage, type StageOptions, seeded, until } from './harness.ts';
-
-class Theatre implements AsyncDisposable {
-  readonly stage: Stage;
-  readonly dispatcher: Dispatcher;
-  readonly path: string;
-  readonly ready: number[] = [];
-  readonly stuck: [number, number][] = [];
-  readonly log: string[] = [];
-  readonly #gateway = createServer((socket) => this.dispatcher.connect(socket));
-  readonly #workers: FakeWorker[] = [];
-
-  constructor(stage: Stage, makeDispatcher: (theatre: Theatre) => Dispatcher) {
-    this.stage = stage;
-    this.path = join(stage.folder, 'gateway');
-    this.dispatcher = makeDispatcher(this);
-  }
-
-  async open(): Promise<this> {
-    await new Promise<void>((resolve) => this.#gateway.listen(this.path, resolve));
-    return this;
-  }
-
-  async worker(options: Omit<FakeWorkerOptions, 'path'> = {}): Promise<FakeWorker> {
-    const worker = await startWorker({ path: this.path, ...options });
-    this.#workers.push(worker);
-    await until(() => expect(this.ready).toContain(worker.id));
-    return worker;
-  }
-
-  /** Connected, and nothing said yet. */
-  async silent(options: Omit<FakeWorkerOptions, 'path'> = {}): Promise<FakeWorker> {
-    const worker = await dial({ path: this.path, ...options });
-    this.#workers.push(worker);
-    return worker;
-  }
-
-  /** Sends a request on a connection of its own. */
-  async ask(target: string, body: string | Buffer = '') {
-    const client = await this.stage.connect();
-    await client.send(formatRequest(body.length === 0 ? 'GET' : 'POST', target, { body }));
-    return client;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const worker of this.#workers) worker.die();
-    this.#gateway.close();
-    await this.stage[Symbol.asyncDispose]();
-  }
-}
-
-async function open(options: Partial<DispatchOptions> & StageOptions = {}): Promise<Theatre> {
-  const deadlines = new Deadlines();
-  const stage = await openStage((exchange) => theatre.dispatcher.handle(exchange), options);
-  const theatre: Theatre = new Theatre(stage, (self) => {
-    const note = (text: string) => void self.log.push(text);
-    const log: Logger = { debug: note, info: note, warning: note, error: note, critical: note, fd: 2 };
-    return new Dispatcher({
-      queueSize: 100,
-      queueTimeout: 20,
-      timeout: 20,
-      gracefulTimeout: 5,
-      deadlines,
-      log,
-      onReady: (id) => self.ready.push(id),
-      onStuck: (id, graceMs) => self.stuck.push([id, graceMs]),
-      ...options,
-    });
-  });
-  return theatre.open();
-}
+import { environOf, type FakeWorker, type Wire } from './fake-worker.ts';
+import { pattern, type Stage, seeded, until } from './harness.ts';
+import { openTheatre } from './theatre.ts';
 
 /** Answers with the request's target and body. */
 function echo(frame: Frame, wire: Wire): void {
@@ -99,7 +19,7 @@ function requests(worker: FakeWorker): Frame[] {
 
 describe('the way of a request', () => {
   test('goes out as one frame, and its answer comes back', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker({ pid: 77 });
     worker.onRequest((frame, wire) => {
       const head = ['201 Created', 'X-A', '1', ':environ.user', 'me'];
@@ -120,7 +40,7 @@ describe('the way of a request', () => {
   });
 
   test('a long body travels as the path of a file', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     const body = pattern(500_000);
     worker.onRequest((frame, wire) => {
@@ -133,7 +53,7 @@ describe('the way of a request', () => {
   });
 
   test('an answer in parts, and a failure before and after the head', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     worker.onRequest(({ id, head }, wire) => {
       if (head.includes('/early'))
@@ -152,7 +72,7 @@ describe('the way of a request', () => {
   });
 
   test('each idle lane takes one, the rest wait their turn', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const workers = [await theatre.worker({ id: 1, lanes: 2 }), await theatre.worker({ id: 2, lanes: 1 })];
     const clients = [];
     for (let i = 0; i < 6; i++) clients.push(await theatre.ask(`/${i}`));
@@ -168,7 +88,7 @@ describe('the way of a request', () => {
   });
 
   test('a lane of capacity 3 and any order takes three, and answers as it likes', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker({ capacity: 3, order: 'any' });
     const clients = [];
     for (let i = 0; i < 4; i++) clients.push(await theatre.ask(`/${i}`));
@@ -180,7 +100,7 @@ describe('the way of a request', () => {
   });
 
   test('2,000 requests with random bodies over 3 workers that answer when they like', async () => {
-    await using theatre = await open({ queueSize: 5000 });
+    await using theatre = await openTheatre({ queueSize: 5000 });
     const random = seeded(9);
     for (const id of [1, 2, 3]) {
       const worker = await theatre.worker({ id, lanes: id });
@@ -216,7 +136,7 @@ describe('the way of a request', () => {
 
 describe('a worker connects', () => {
   test('READY may come before the last HELLO, and HELLO in pieces', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.silent({ lanes: 2 });
     worker.helloLane(1);
     worker.helloControl();
@@ -238,7 +158,7 @@ describe('a worker connects', () => {
   });
 
   test('what is no worker is shown the door, and harms nobody', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     await theatre.worker({ onRequest: echo });
     const junk = [
       Buffer.from('GET / HTTP/1.1\r\n\r\n'),
@@ -255,7 +175,7 @@ describe('a worker connects', () => {
   });
 
   test('junk behind HELLO on control ends that connection, with a word in the log', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.silent({ id: 5 });
     worker.control.socket.cork();
     worker.helloControl();
@@ -272,7 +192,7 @@ describe('a worker that fails', () => {
     ['an answer to another id', (lane: Wire, id: number) => lane.answer(id + 1, 'x')],
     ['a frame that does not belong here', (lane: Wire, id: number) => lane.send(KIND.DRAIN, { id })],
   ])('%s: 502, the lane is given up, and the log says why', async (_what, misbehave) => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     worker.onRequest((frame, wire) => misbehave(wire, frame.id));
     const client = await theatre.ask('/');
@@ -286,7 +206,7 @@ describe('a worker that fails', () => {
   });
 
   test('answers on a lane in order must come in order', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker({ capacity: 2, order: 'fifo' });
     const clients = [await theatre.ask('/1'), await theatre.ask('/2')];
     await until(() => expect(requests(worker).length).toBe(2));
@@ -300,7 +220,7 @@ describe('a worker that fails', () => {
     ['a status of its own', ['20 OK'], /status/],
     ['half a field', ['200 OK', 'X'], /no valid head/],
   ])('%s is a 500 and a line in the log; the lane goes on', async (_what, head, why) => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     worker.onRequest((frame, wire) => {
       if (!environOf(frame).get('RAW_URI')?.startsWith('/bad')) return echo(frame, wire);
@@ -315,7 +235,7 @@ describe('a worker that fails', () => {
   });
 
   test('a body before its head is a 500, a second head cuts', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     worker.onRequest(({ id, head }, wire) => {
       if (head.includes('/twice')) wire.send(KIND.RESPONSE, { id, head: ['200 OK'] });
@@ -328,7 +248,7 @@ describe('a worker that fails', () => {
   });
 
   test('death in the middle of a request: 502 at once; after the head the client is cut', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     for (const id of [1, 2]) {
       const worker = await theatre.worker({ id });
       worker.onRequest((frame, wire) => {
@@ -349,7 +269,7 @@ describe('a worker that fails', () => {
   });
 
   test('an answer that was said before death counts', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const body = pattern(150_000);
     for (let id = 1; id <= 20; id++) {
       const worker = await theatre.worker({ id });
@@ -365,7 +285,7 @@ describe('a worker that fails', () => {
   });
 
   test('children of a dead worker may keep its lane open: the word of the arbiter is enough', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     const client = await theatre.ask('/');
     await until(() => expect(requests(worker).length).toBe(1));
@@ -376,7 +296,7 @@ describe('a worker that fails', () => {
 
 describe('waiting', () => {
   test('more than the queue takes gets 503 at once', async () => {
-    await using theatre = await open({ queueSize: 2 });
+    await using theatre = await openTheatre({ queueSize: 2 });
     const clients = [];
     for (let i = 0; i < 2; i++) clients.push(await theatre.ask('/'));
     await until(() => expect(theatre.dispatcher.waiting).toBe(2));
@@ -387,7 +307,7 @@ describe('waiting', () => {
   });
 
   test('whoever waits too long gets 503, and keeps the connection', async () => {
-    await using theatre = await open({ queueTimeout: 0.2 });
+    await using theatre = await openTheatre({ queueTimeout: 0.2 });
     const worker = await theatre.worker();
     const served = await theatre.ask('/held');
     await until(() => expect(requests(worker).length).toBe(1));
@@ -402,7 +322,7 @@ describe('waiting', () => {
   });
 
   test('whoever leaves while waiting is never given to a worker', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const [left, stays] = [await theatre.ask('/left', pattern(100_000)), await theatre.ask('/stays')];
     await until(() => expect(theatre.dispatcher.waiting).toBe(2));
     left.socket.end();
@@ -415,7 +335,7 @@ describe('waiting', () => {
 
 describe('deadlines', () => {
   test('no answer in time: 504, the worker is to be replaced, and its late answer goes nowhere', async () => {
-    await using theatre = await open({ timeout: 0.3 });
+    await using theatre = await openTheatre({ timeout: 0.3 });
     const worker = await theatre.worker();
     const client = await theatre.ask('/slow');
     expect((await client.read()).status).toBe(504);
@@ -436,7 +356,7 @@ describe('deadlines', () => {
   });
 
   test('its other requests may finish; then it is replaced at once', async () => {
-    await using theatre = await open({ timeout: 0.5 });
+    await using theatre = await openTheatre({ timeout: 0.5 });
     const worker = await theatre.worker({ lanes: 2 });
     const slow = await theatre.ask('/slow');
     await until(() => expect(requests(worker).length).toBe(1));
@@ -456,7 +376,7 @@ describe('deadlines', () => {
   });
 
   test('after the head it holds for each gap, and cuts', async () => {
-    await using theatre = await open({ timeout: 0.4 });
+    await using theatre = await openTheatre({ timeout: 0.4 });
     const worker = await theatre.worker();
     const client = await theatre.ask('/');
     await until(() => expect(requests(worker).length).toBe(1));
@@ -474,7 +394,7 @@ describe('deadlines', () => {
   });
 
   test('do not run while it is the client who is waited for', async () => {
-    await using theatre = await open({ timeout: 0.3, spoolLimit: 100_000 });
+    await using theatre = await openTheatre({ timeout: 0.3, spoolLimit: 100_000 });
     const worker = await theatre.worker();
     const body = pattern(9_000_000);
     worker.onRequest(({ id }, wire) => {
@@ -499,7 +419,7 @@ describe('deadlines', () => {
 
 describe('a client that leaves', () => {
   test('is told to the worker, whose lane is used again when it has ended', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker();
     const client = await theatre.ask('/', pattern(100_000));
     await until(() => expect(requests(worker).length).toBe(1));
@@ -518,7 +438,7 @@ describe('a client that leaves', () => {
   });
 
   test('while the worker waits for it, lets the worker go on', async () => {
-    await using theatre = await open({ spoolLimit: 100_000 });
+    await using theatre = await openTheatre({ spoolLimit: 100_000 });
     const worker = await theatre.worker();
     const client = await theatre.stage.connect();
     client.socket.pause();
@@ -536,7 +456,7 @@ describe('a client that leaves', () => {
   });
 
   test('and a worker that dies while it waits for a client are both noticed', async () => {
-    await using theatre = await open({ spoolLimit: 100_000 });
+    await using theatre = await openTheatre({ spoolLimit: 100_000 });
     const worker = await theatre.worker();
     const client = await theatre.stage.connect();
     client.socket.pause();
@@ -557,7 +477,7 @@ describe('a client that leaves', () => {
 
 describe('draining', () => {
   test('a worker is let go when it has nothing left, and not before', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const worker = await theatre.worker({ lanes: 2 });
     const clients = [await theatre.ask('/1'), await theatre.ask('/2')];
     await until(() => expect(requests(worker).length).toBe(2));
@@ -576,7 +496,7 @@ describe('draining', () => {
   });
 
   test('an idle worker is let go at once, one that is not there yet as soon as it is', async () => {
-    await using theatre = await open();
+    await using theatre = await openTheatre();
     const idle = await theatre.worker();
     theatre.dispatcher.drainAll();
     await until(() => expect(idle.control.kinds()).toEqual([KIND.DRAIN]));

@@ -1,0 +1,80 @@
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { Deadlines } from '../../src/front/deadlines.ts';
+import { Dispatcher, type DispatchOptions } from '../../src/front/dispatch.ts';
+import type { Logger } from '../../src/observe/log.ts';
+import { formatRequest } from '../support/client.ts';
+import { dial, type FakeWorker, type FakeWorkerOptions, startWorker } from './fake-worker.ts';
+import { openStage, type Stage, type StageOptions, until } from './harness.ts';
+
+/** The front without its process: clients, the dispatcher, and a gateway for workers of the test's own. */
+export class Theatre implements AsyncDisposable {
+  readonly stage: Stage;
+  readonly dispatcher: Dispatcher;
+  readonly path: string;
+  readonly ready: number[] = [];
+  readonly stuck: [number, number][] = [];
+  readonly log: string[] = [];
+  readonly #gateway = createServer((socket) => this.dispatcher.connect(socket));
+  readonly #workers: FakeWorker[] = [];
+
+  constructor(stage: Stage, makeDispatcher: (theatre: Theatre) => Dispatcher) {
+    this.stage = stage;
+    this.path = join(stage.folder, 'gateway');
+    this.dispatcher = makeDispatcher(this);
+  }
+
+  async open(): Promise<this> {
+    await new Promise<void>((resolve) => this.#gateway.listen(this.path, resolve));
+    return this;
+  }
+
+  async worker(options: Omit<FakeWorkerOptions, 'path'> = {}): Promise<FakeWorker> {
+    const worker = await startWorker({ path: this.path, ...options });
+    this.#workers.push(worker);
+    await until(() => expect(this.ready).toContain(worker.id));
+    return worker;
+  }
+
+  /** Connected, and nothing said yet. */
+  async silent(options: Omit<FakeWorkerOptions, 'path'> = {}): Promise<FakeWorker> {
+    const worker = await dial({ path: this.path, ...options });
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  /** Sends a request on a connection of its own. */
+  async ask(target: string, body: string | Buffer = '') {
+    const client = await this.stage.connect();
+    await client.send(formatRequest(body.length === 0 ? 'GET' : 'POST', target, { body }));
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const worker of this.#workers) worker.die();
+    this.#gateway.close();
+    await this.stage[Symbol.asyncDispose]();
+  }
+}
+
+export async function openTheatre(options: Partial<DispatchOptions> & StageOptions = {}): Promise<Theatre> {
+  const deadlines = new Deadlines();
+  const stage = await openStage((exchange) => theatre.dispatcher.handle(exchange), options);
+  const theatre: Theatre = new Theatre(stage, (self) => {
+    const note = (text: string) => void self.log.push(text);
+    const log: Logger = { debug: note, info: note, warning: note, error: note, critical: note, fd: 2 };
+    return new Dispatcher({
+      queueSize: 100,
+      queueTimeout: 20,
+      timeout: 20,
+      gracefulTimeout: 5,
+      deadlines,
+      log,
+      onReady: (id) => self.ready.push(id),
+      onStuck: (id, graceMs) => self.stuck.push([id, graceMs]),
+      ...options,
+    });
+  });
+  return theatre.open();
+}
