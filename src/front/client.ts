@@ -13,6 +13,8 @@ import type { Room } from './room.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
 const READ_AHEAD_BYTES = 64 * 1024;
+/** A head longer than this counts as held in memory, like a body: thousands of long ones would be gigabytes. */
+const FREE_HEAD_BYTES = 32 * 1024;
 /** What of a refused client is still read until the connection is cut (RFC 9112 §9.6). */
 const LINGER_BYTES = 1024 * 1024;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
@@ -79,6 +81,9 @@ export class Client implements Channel {
   #halfClosed = false;
   #advancing = false;
   #discarded = 0;
+  /** Bytes of the head that is coming in, and how many of them the room counts until it is answered. */
+  #headBytes = 0;
+  #headCounted = 0;
 
   constructor(socket: Socket, context: ClientContext, local: Client['local']) {
     this.socket = socket;
@@ -172,7 +177,22 @@ export class Client implements Channel {
     this.#parser.push(chunk);
     if (this.#state.current === 'idle') this.#next();
     else this.#advance();
+    if (this.#state.current === 'head') this.#countHead(chunk.length);
     this.#throttle();
+  }
+
+  #countHead(bytes: number): void {
+    this.#headBytes += bytes;
+    if (this.#headBytes <= FREE_HEAD_BYTES) return;
+    const more = this.#headBytes - this.#headCounted;
+    if (this.#context.room.takeMemory(more)) this.#headCounted += more;
+    else this.#refuse(new HttpError('queue-full', 'memory-limit is reached by the heads of requests'));
+  }
+
+  #releaseHead(): void {
+    this.#context.room.giveMemory(this.#headCounted);
+    this.#headCounted = 0;
+    this.#headBytes = 0;
   }
 
   #begin(): void {
@@ -319,6 +339,7 @@ export class Client implements Channel {
 
   #report(answer: Answer): void {
     // What belongs to this request must not be taken for the next one's, nor stay while the connection is idle.
+    this.#releaseHead();
     this.#answer = null;
     this.#head = null;
     this.#peer = null;
@@ -441,6 +462,7 @@ export class Client implements Channel {
   }
 
   #forget(): void {
+    this.#releaseHead();
     const { head, body, idle } = this.#context.deadlines;
     head.delete(this);
     body.delete(this);

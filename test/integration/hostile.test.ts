@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { fetchOnce } from '../support/client.ts';
+import { connect, fetchOnce } from '../support/client.ts';
 import { cleanEnvironment, PYTHON, ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
 
 const APPS = join(ROOT, 'test/apps');
@@ -36,6 +36,28 @@ describe('a client that resets its connection', () => {
     await server.stop();
     expect(server.log()).not.toMatch(/^- .*"POST /m);
   });
+});
+
+test('heads without end take no more memory than --memory-limit', async () => {
+  await using server = await start('late', ['--memory-limit', '1M']);
+  const head = `GET / HTTP/1.1\r\nHost: x\r\n${`X-Long: ${'x'.repeat(8000)}\r\n`.repeat(20)}`;
+  const open = async () => {
+    const connection = await connect({ port: server.port });
+    await connection.send(head);
+    return connection;
+  };
+  const clients = [];
+  for (let n = 0; n < 20; n++) clients.push(await open());
+  // Six of them fit; whoever came later is told.
+  expect((await clients.at(-1)?.read())?.status).toBe(503);
+  expect((await get(server)).status).toBe(200);
+  for (const client of clients) client.close();
+  // What they held is given back, again and again.
+  for (let n = 0; n < 20; n++) {
+    using client = await open();
+    await client.send('\r\n');
+    expect((await client.read()).status).toBe(200);
+  }
 });
 
 test('a write() kept from an earlier answer changes no other', async () => {
