@@ -1,6 +1,6 @@
 import type { Limits } from './types.ts';
 
-/** gunicorn's defaults, and 1 GiB of body. */
+/** gunicorn's ceilings for a line and a field (its default for the line is 4094, which is the option's), and 1 GiB of body. */
 export const DEFAULT_LIMITS: Limits = { line: 8190, fields: 100, fieldSize: 8190, body: 1024 ** 3 };
 
 /** What holds where an option says 0 ("unlimited"): without it one client could fill the memory with one line. */
