@@ -1,68 +1,18 @@
 import type { Socket } from 'node:net';
 import { HttpError } from '../errors.ts';
 import { ConnectionState } from '../http/connection.ts';
-import type { Exchange, Peer, RequestBody } from '../http/exchange.ts';
-import { RequestParser } from '../http/parser.ts';
+import type { Peer, RequestBody } from '../http/exchange.ts';
 import { errorResponse, frameResponse } from '../http/response.ts';
-import type { Fields, Limits, RequestEvent, RequestHead } from '../http/types.ts';
 import { Answer, type Channel, SERVER } from './answer.ts';
-import { BodyCollector, NO_BODY } from './body.ts';
-import type { DeadlineList } from './deadlines.ts';
+import type { ClientContext } from './client-context.ts';
+import { Intake, lineOf } from './intake.ts';
 import { Outgoing } from './outgoing.ts';
-import type { Room } from './room.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
 const READ_AHEAD_BYTES = 64 * 1024;
-/** A head longer than this counts as held in memory, like a body: thousands of long ones would be gigabytes. */
-const FREE_HEAD_BYTES = 32 * 1024;
 /** What of a refused client is still read until the connection is cut (RFC 9112 §9.6). */
 const LINGER_BYTES = 1024 * 1024;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-
-/** The deadlines of a client's connection; each list has one delay. */
-export interface ClientDeadlines {
-  readonly head: DeadlineList<Client>;
-  readonly body: DeadlineList<Client>;
-  readonly idle: DeadlineList<Client>;
-  readonly send: DeadlineList<Client>;
-  readonly linger: DeadlineList<Client>;
-}
-
-/** What one answer amounted to, for counters and the access log. */
-export interface Outcome {
-  /** Null when the head could not be read. */
-  readonly head: RequestHead | null;
-  readonly requestLine: string;
-  readonly peer: Peer;
-  readonly exchange: Exchange | null;
-  /** Of the answer; 499 when the client left before there was one. */
-  readonly status: number;
-  readonly fields: Fields;
-  /** Body bytes given to the connection. */
-  readonly bytes: number;
-  readonly startedAt: number;
-}
-
-/** What all connections of one server share. */
-export interface ClientContext {
-  readonly limits: Limits;
-  readonly bodyMemory: number;
-  readonly keepAlive: boolean;
-  readonly room: Room;
-  readonly deadlines: ClientDeadlines;
-  readonly clients: Set<Client>;
-  /** No answer keeps its connection open any longer. */
-  readonly stopping: boolean;
-  /** Today as the Date field wants it. */
-  date(): string;
-  /** @throws {HttpError} `bad-scheme` when trusted proxies contradict each other */
-  resolvePeer(fields: Fields, client: Client): Peer;
-  handle(exchange: Exchange): void;
-  /** The connection is gone. */
-  left(client: Client): void;
-  finished(outcome: Outcome): void;
-  warn(message: string): void;
-}
 
 /** One client connection: reads requests one after the other, and answers each before it looks at the next. */
 export class Client implements Channel {
@@ -70,26 +20,21 @@ export class Client implements Channel {
   readonly local: { readonly host: string; readonly port: number; readonly unix: boolean };
   readonly outgoing: Outgoing;
   readonly #context: ClientContext;
-  readonly #parser: RequestParser;
+  readonly #intake: Intake;
   readonly #state = new ConnectionState();
-  #head: RequestHead | null = null;
   #peer: Peer | null = null;
-  #body: BodyCollector | null = null;
-  #bodyWaits = false;
   #answer: Answer | null = null;
   #startedAt = 0;
   #halfClosed = false;
   #advancing = false;
   #discarded = 0;
-  /** Bytes of the head that is coming in, and how many of them the room counts until it is answered. */
-  #headBytes = 0;
-  #headCounted = 0;
 
   constructor(socket: Socket, context: ClientContext, local: Client['local']) {
     this.socket = socket;
     this.local = local;
     this.#context = context;
-    this.#parser = new RequestParser(context.limits);
+    const { limits, bodyMemory, room } = context;
+    this.#intake = new Intake({ limits, bodyMemory, room, onDisk: (error) => this.#onDisk(error) });
     this.outgoing = new Outgoing(socket, context.room);
     this.outgoing.onEmpty = () => this.#onEmpty();
     this.outgoing.onFailure = () => this.cut();
@@ -174,25 +119,13 @@ export class Client implements Channel {
 
   #onData(chunk: Buffer): void {
     if (this.#state.current === 'closing') return this.#discard(chunk);
-    this.#parser.push(chunk);
+    this.#intake.push(chunk);
     if (this.#state.current === 'idle') this.#next();
     else this.#advance();
-    if (this.#state.current === 'head') this.#countHead(chunk.length);
+    if (this.#state.current === 'head' && !this.#intake.countHead(chunk.length)) {
+      this.#refuse(new HttpError('queue-full', 'memory-limit is reached by the heads of requests'));
+    }
     this.#throttle();
-  }
-
-  #countHead(bytes: number): void {
-    this.#headBytes += bytes;
-    if (this.#headBytes <= FREE_HEAD_BYTES) return;
-    const more = this.#headBytes - this.#headCounted;
-    if (this.#context.room.takeMemory(more)) this.#headCounted += more;
-    else this.#refuse(new HttpError('queue-full', 'memory-limit is reached by the heads of requests'));
-  }
-
-  #releaseHead(): void {
-    this.#context.room.giveMemory(this.#headCounted);
-    this.#headCounted = 0;
-    this.#headBytes = 0;
   }
 
   #begin(): void {
@@ -208,7 +141,7 @@ export class Client implements Channel {
     if (this.#advancing) return;
     this.#advancing = true;
     try {
-      while (this.#receiving && !this.#bodyWaits && this.#step());
+      while (this.#receiving && !this.#intake.waits && this.#step());
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.#refuse(error);
@@ -221,57 +154,43 @@ export class Client implements Channel {
 
   /** A client that has half-closed never sends the rest of its request. */
   #leaveIncomplete(): void {
-    if (this.#receiving && !this.#bodyWaits) this.#close('refuse');
+    if (this.#receiving && !this.#intake.waits) this.#close('refuse');
   }
 
   /** @throws {HttpError} when the request has to be refused */
   #step(): boolean {
-    const event = this.#parser.next();
-    if (event === null) return false;
-    this.#onEvent(event);
-    if (this.#state.current === 'idle' && this.#parser.buffered > 0 && !this.outgoing.blocked) this.#begin();
+    const read = this.#intake.next();
+    if (read === null) return false;
+    if (read === 'head') this.#onHead();
+    else if (read === 'data') this.#onBodyData();
+    else this.#onBodyEnd();
+    if (this.#state.current === 'idle' && this.#intake.buffered > 0 && !this.outgoing.blocked) this.#begin();
     return true;
   }
 
-  #onEvent(event: RequestEvent): void {
-    switch (event.type) {
-      case 'head':
-        return this.#onHead(event.head);
-      case 'data':
-        return this.#onBodyData(event.data);
-      case 'end':
-        return this.#onBodyEnd();
-    }
-  }
-
-  #onHead(head: RequestHead): void {
-    const { deadlines, room, bodyMemory } = this.#context;
+  #onHead(): void {
+    const { head } = this.#intake;
+    if (head === null) return;
+    const { deadlines } = this.#context;
     deadlines.head.delete(this);
-    this.#head = head;
     this.#peer = this.#context.resolvePeer(head.fields, this);
     if (head.body === 0) return;
     this.#state.apply('headers');
     deadlines.body.add(this);
-    this.#body = new BodyCollector(room, bodyMemory);
     // A client that has begun to send does not wait for it (RFC 9110 §10.1.1).
-    if (head.expectContinue && this.#parser.buffered === 0) this.outgoing.writeHead(CONTINUE, []);
+    if (head.expectContinue && this.#intake.buffered === 0) this.outgoing.writeHead(CONTINUE, []);
   }
 
-  #onBodyData(data: Buffer): void {
-    const body = this.#body;
-    if (body === null) return;
-    if (body.add(data)) return this.#context.deadlines.body.add(this);
-    if (body.error !== null) throw body.error;
-    // The disk is slower than the client: that is not the client's fault.
-    this.#bodyWaits = true;
-    this.#context.deadlines.body.delete(this);
-    body.onReady = () => this.#onBodyReady(body);
+  #onBodyData(): void {
+    const { body } = this.#context.deadlines;
+    // That the disk is slower than the client is not the client's fault.
+    if (this.#intake.waits) body.delete(this);
+    else body.add(this);
   }
 
-  #onBodyReady(body: BodyCollector): void {
-    this.#bodyWaits = false;
+  #onDisk(error: HttpError | null): void {
     if (!this.#receiving) return;
-    if (body.error !== null) return this.#refuse(body.error);
+    if (error !== null) return this.#refuse(error);
     this.#context.deadlines.body.add(this);
     this.#advance();
   }
@@ -279,8 +198,7 @@ export class Client implements Channel {
   #onBodyEnd(): void {
     this.#context.deadlines.body.delete(this);
     this.#state.apply('request');
-    if (this.#body === null) return this.#hand(NO_BODY);
-    this.#body.finish((body) => {
+    this.#intake.finish((body) => {
       if (this.#state.current !== 'queued') return;
       if (body instanceof HttpError) this.#refuse(body);
       else this.#hand(body);
@@ -289,11 +207,9 @@ export class Client implements Channel {
 
   /** Gives the whole request to the handler. */
   #hand(body: RequestBody): void {
-    const [head, peer] = [this.#head, this.#peer];
+    const [head, peer] = [this.#intake.head, this.#peer];
     if (head === null || peer === null) throw new Error('A request without a head was handed on.');
-    const collector = this.#body;
-    this.#body = null;
-    this.#answer = new Answer({ client: this, head, peer, body, release: () => collector?.release() });
+    this.#answer = new Answer({ client: this, head, peer, body, release: this.#intake.handOver() });
     this.#context.handle(this.#answer);
   }
 
@@ -308,7 +224,7 @@ export class Client implements Channel {
 
   /** This answer is the connection's last. */
   get lastAnswer(): boolean {
-    const over = this.#halfClosed && this.#parser.buffered === 0;
+    const over = this.#halfClosed && this.#intake.buffered === 0;
     return over || this.#context.stopping || !this.#context.keepAlive;
   }
 
@@ -338,10 +254,8 @@ export class Client implements Channel {
   }
 
   #report(answer: Answer): void {
-    // What belongs to this request must not be taken for the next one's, nor stay while the connection is idle.
-    this.#releaseHead();
+    this.#intake.forget();
     this.#answer = null;
-    this.#head = null;
     this.#peer = null;
     const { head, peer, status, fields, bytes } = answer;
     const requestLine = lineOf(head);
@@ -354,7 +268,7 @@ export class Client implements Channel {
     if (
       this.#state.current !== 'idle' ||
       this.#advancing ||
-      this.#parser.buffered === 0 ||
+      this.#intake.buffered === 0 ||
       this.outgoing.blocked
     )
       return;
@@ -366,24 +280,25 @@ export class Client implements Channel {
   #throttle(): void {
     if (this.#closing) return;
     // Behind a disk that lags, thousands of uploads that read ahead would be the memory that the disk is to save.
-    const pause = this.#bodyWaits || (!this.#receiving && this.#parser.buffered > READ_AHEAD_BYTES);
+    const pause = this.#intake.waits || (!this.#receiving && this.#intake.buffered > READ_AHEAD_BYTES);
     if (pause !== this.socket.isPaused()) pause ? this.socket.pause() : this.socket.resume();
   }
 
   /** Refuses the request: what comes after it can no longer be told from its rest. */
   #refuse(error: HttpError): void {
     if (this.#closing) return;
+    const { head, requestLine } = this.#intake;
     const response = errorResponse(error);
     const framing = frameResponse(
-      { method: this.#head?.method ?? 'GET', minor: this.#head?.minor ?? 1, keepAlive: false },
+      { method: head?.method ?? 'GET', minor: head?.minor ?? 1, keepAlive: false },
       response,
       { body: response.body, last: true, date: this.#context.date(), server: SERVER, close: true },
     );
     this.outgoing.writeHead(framing.head, framing.encode(response.body, true));
     this.watchSending();
     this.#context.finished({
-      head: this.#head,
-      requestLine: this.#head === null ? this.#begunLine : lineOf(this.#head),
+      head,
+      requestLine,
       peer: this.#peer ?? this.#context.resolvePeer([], this),
       exchange: null,
       status: error.status,
@@ -402,15 +317,8 @@ export class Client implements Channel {
     if (this.#closing) return;
     this.#state.apply(why);
     this.#forget();
-    this.#body?.release();
-    this.#body = null;
     this.socket.resume();
     if (this.outgoing.empty) this.#end();
-  }
-
-  /** What the log can tell of a request without a head. */
-  get #begunLine(): string {
-    return this.#parser.requestLine === '' ? this.#parser.partialLine : this.#parser.requestLine;
   }
 
   #end(): void {
@@ -447,7 +355,7 @@ export class Client implements Channel {
     switch (this.#state.current) {
       case 'idle':
         // What it has sent ahead is answered once it has taken the answers before.
-        if (this.#parser.buffered === 0) this.#close('stop');
+        if (this.#intake.buffered === 0) this.#close('stop');
         return;
       case 'head':
       case 'body':
@@ -462,7 +370,7 @@ export class Client implements Channel {
   }
 
   #forget(): void {
-    this.#releaseHead();
+    this.#intake.close();
     const { head, body, idle } = this.#context.deadlines;
     head.delete(this);
     body.delete(this);
@@ -475,8 +383,6 @@ export class Client implements Channel {
     this.#context.deadlines.send.delete(this);
     this.#context.deadlines.linger.delete(this);
     this.outgoing.close();
-    this.#body?.release();
-    this.#body = null;
     const answer = this.#answer;
     if (answer !== null) {
       this.#report(answer);
@@ -484,10 +390,6 @@ export class Client implements Channel {
     }
     this.#context.left(this);
   }
-}
-
-function lineOf(head: RequestHead): string {
-  return `${head.method} ${head.target} HTTP/1.${head.minor}`;
 }
 
 /** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import type { Exchange, Peer } from '../http/exchange.ts';
 import type { Fields, Limits } from '../http/types.ts';
 import { CLIENT_LEFT } from './answer.ts';
-import { Client, type ClientContext, type ClientDeadlines, type Outcome } from './client.ts';
+import { Client } from './client.ts';
+import type { ClientContext, ClientDeadlines, Outcome } from './client-context.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Room } from './room.ts';
 

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
-import type { Outcome } from '../../src/front/client.ts';
+import type { Outcome } from '../../src/front/client-context.ts';
 import { Clients, type ClientsOptions } from '../../src/front/clients.ts';
 import { Deadlines } from '../../src/front/deadlines.ts';
 import { Room } from '../../src/front/room.ts';
