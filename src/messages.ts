@@ -40,7 +40,31 @@ export type ToFront =
   /** Give it nothing more, and send DRAIN when it has nothing left. */
   | { readonly type: 'drain-worker'; readonly worker: number }
   /** Stop accepting, finish within `graceMs`, then say `stopped` and exit. */
-  | { readonly type: 'stop'; readonly graceMs: number };
+  | { readonly type: 'stop'; readonly graceMs: number }
+  /** A reload: what can change without a restart does, for new requests and connections. */
+  | { readonly type: 'settings'; readonly settings: Settings }
+  /** Open the log files anew by their paths, and tell the workers (REOPEN). */
+  | { readonly type: 'reopen-logs' }
+  /** Answered by `report`. */
+  | { readonly type: 'report' }
+  /** Ask the worker for the stacks of all its threads. Answered by `stacks`. */
+  | { readonly type: 'stacks'; readonly worker: number };
+
+/** Why a worker is replaced; also the label `cause` of the restarts that are counted. */
+export type Cause =
+  | 'crash'
+  | 'boot-failed'
+  | 'boot-timeout'
+  | 'timeout'
+  | 'unresponsive'
+  | 'stopped'
+  | 'lost'
+  | 'max-requests'
+  | 'max-memory'
+  | 'max-age'
+  | 'recycle'
+  | 'reload'
+  | 'scale';
 
 export type FromFront =
   /** The process is up and waits for `start`. */
@@ -50,13 +74,88 @@ export type FromFront =
   | { readonly type: 'listen-failed'; readonly listener: Listener; readonly code: string }
   /** Control connection and every lane are there. */
   | { readonly type: 'worker-ready'; readonly worker: number }
-  /** A request ran over its deadline: the worker must be replaced; siblings may finish for `graceMs`. */
-  | { readonly type: 'worker-stuck'; readonly worker: number; readonly graceMs: number }
+  /**
+   * The worker must be replaced: a request ran over its deadline (`timeout`), or it answers neither PING nor DUMP
+   * (`unresponsive`). What it still does may take `graceMs`. May be said again with less time.
+   */
+  | {
+      readonly type: 'worker-stuck';
+      readonly worker: number;
+      readonly graceMs: number;
+      readonly cause: Extract<Cause, 'timeout' | 'unresponsive'>;
+    }
+  /** It has served `max-requests`: it is to be replaced, its replacement first. */
+  | { readonly type: 'worker-worn'; readonly worker: number }
+  /** Control has ended though the process may live: it is to come back, or to be replaced. */
+  | { readonly type: 'worker-lost'; readonly worker: number }
+  /** A request waits and no worker is there for it (with `workers` 0..N). */
+  | { readonly type: 'worker-wanted' }
+  /** With a range of workers, once a second while there are requests. */
+  | { readonly type: 'load'; readonly load: Load }
+  | { readonly type: 'report'; readonly report: FrontReport }
+  /** `text` empty: the worker did not answer. */
+  | { readonly type: 'stacks'; readonly worker: number; readonly text: string }
   | { readonly type: 'stopped'; readonly requests: number };
 
-/** First and only line to a worker. */
-export interface WorkerStart {
+/** What a second was like, for scaling. */
+export interface Load {
+  /** The longest that a request waited for a lane, those that wait still included; milliseconds. */
+  readonly waitMs: number;
+  /** The most lanes that were busy at once, over all workers of this front. */
+  readonly busy: number;
+}
+
+/** Counters of one front since its start, and what it does now. */
+export interface FrontReport {
+  readonly pid: number;
+  readonly connections: number;
+  /** Requests that wait for a lane, and for how long the first of them has. */
+  readonly waiting: number;
+  readonly oldestMs: number;
+  /** Bytes held in memory and in spool files. */
+  readonly memory: number;
+  readonly spooled: number;
+  /** Requests answered, by status: `{ "200": 12 }`; 499 for those whose client left. */
+  readonly statuses: Readonly<Record<string, number>>;
+  /** Requests that were given to a second worker. */
+  readonly retried: number;
+  /** From the arrival of a whole request to its start in a worker, and from there to the end of its answer. */
+  readonly queueWait: HistogramReport;
+  readonly service: HistogramReport;
+  readonly workers: readonly PeerReport[];
+}
+
+/** As Prometheus has it: `counts[i]` observations were at most `bounds[i]` seconds and above the bound before; the last is the rest. */
+export interface HistogramReport {
+  readonly bounds: readonly number[];
+  /** One more than bounds. */
+  readonly counts: readonly number[];
+  /** Seconds. */
+  readonly sum: number;
+}
+
+export interface PeerReport {
   readonly worker: number;
+  /** Answered by it so far. */
+  readonly requests: number;
+  readonly lanes: readonly LaneReport[];
+}
+
+export interface LaneReport {
+  /** `GET /path`; empty when idle. */
+  readonly request: string;
+  readonly forMs: number;
+}
+
+/**
+ * First line to a worker, and the only one; a zygote gets `{ "fork": WorkerStart }` for each worker after it.
+ * `worker`: serve. `check`: load the application, report, and end. `zygote`: load it, report, and fork.
+ */
+export interface WorkerStart {
+  readonly mode: 'worker' | 'check' | 'zygote';
+  readonly worker: number;
+  /** Counts reloads. */
+  readonly generation: number;
   /** The application as given on the command line; empty: find Django's. */
   readonly app: string;
   readonly gateway: string;
@@ -72,6 +171,17 @@ export interface WorkerStart {
   readonly logEnviron: readonly string[];
   readonly serverSoftware: string;
   readonly umask: number;
+  /** Module with hooks; empty for none. */
+  readonly hooks: string;
+  /** Path of the error log, for REOPEN; empty when it is a standard stream. */
+  readonly errorLogfile: string;
+  /** Descriptors 1 and 2 are the error log, too. */
+  readonly captured: boolean;
+  /**
+   * Path of a file that the worker makes before it loads the application, and to which faulthandler writes the stacks
+   * of all threads on SIGURG, whatever the interpreter does at that moment.
+   */
+  readonly stackFile: string;
 }
 
 export type FromWorker =
@@ -87,9 +197,27 @@ export type FromWorker =
       readonly mounts: readonly StaticMount[];
       /** Why `mounts` are there, for the log, e.g. `DEBUG is on`; without mounts a sentence that says why not. */
       readonly mountsWhy: string;
+      /** The hooks that the module has. */
+      readonly hooks: readonly string[];
     }
   /**
    * The application cannot be loaded; the worker exits with status 3. `message` is for people: one
    * paragraph; `traceback` is empty where it would not help.
    */
   | { readonly event: 'failed'; readonly code: string; readonly message: string; readonly traceback: string };
+
+/** What a zygote says: of its own loading as a worker does, then of the workers that it forked. */
+export type FromZygote =
+  | FromWorker
+  | { readonly event: 'forked'; readonly worker: number; readonly pid: number }
+  /** fork() itself failed: there is no process. */
+  | { readonly event: 'fork-failed'; readonly worker: number; readonly message: string }
+  /** As waitpid(2) tells it: `code` null when a signal ended it, `signal` its number or null. */
+  | {
+      readonly event: 'exited';
+      readonly worker: number;
+      readonly code: number | null;
+      readonly signal: number | null;
+    }
+  /** A forked worker said this on its own channel. */
+  | { readonly event: 'said'; readonly worker: number; readonly said: FromWorker };

@@ -13,7 +13,10 @@ DESCRIPTOR = 3
 class Start(NamedTuple):
     """What a worker is told to do: `WorkerStart` in src/messages.ts."""
 
+    #: `worker`, `check` or `zygote`.
+    mode: str
     worker: int
+    generation: int
     app: str
     gateway: str
     threads: int
@@ -25,6 +28,10 @@ class Start(NamedTuple):
     log_environ: List[str]
     server_software: str
     umask: int
+    hooks: str
+    error_logfile: str
+    captured: bool
+    stack_file: str
 
 
 class Arbiter:
@@ -45,7 +52,9 @@ class Arbiter:
         os.set_inheritable(DESCRIPTOR, False)
         os.set_blocking(DESCRIPTOR, False)
         return Start(
+            mode=values["mode"],
             worker=values["worker"],
+            generation=values["generation"],
             app=values["app"],
             gateway=values["gateway"],
             threads=values["threads"],
@@ -57,6 +66,10 @@ class Arbiter:
             log_environ=values["logEnviron"],
             server_software=values["serverSoftware"],
             umask=values["umask"],
+            hooks=values["hooks"],
+            error_logfile=values["errorLogfile"],
+            captured=values["captured"],
+            stack_file=values["stackFile"],
         )
 
     def say(self, event: str, **values: Any) -> None:

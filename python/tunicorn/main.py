@@ -45,9 +45,10 @@ def main() -> None:
         found=found.found,
         mounts=found.mounts,
         mountsWhy=found.mounts_why,
+        hooks=[],
     )
-    if not start.gateway:
-        leave(0)  # --check-config wanted to know no more.
+    if start.mode == "check":
+        leave(0)
     worker = Worker(start, arbiter, log=log, control=control, application=found.application)
     let_go.append(worker.let_go)
     if start.threads == 1:

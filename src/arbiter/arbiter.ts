@@ -58,7 +58,7 @@ export class Arbiter {
     this.#log = log;
     this.#journal = new Journal(log);
     this.#state = createState({
-      workers: settings.workers,
+      workers: settings.workers.min,
       fronts: settings.fronts,
       graceMs: settings.gracefulTimeout * 1000,
     });
@@ -200,6 +200,13 @@ export class Arbiter {
       case 'stopped':
         this.#requests += message.requests;
         return this.#apply({ type: 'front-stopped', slot });
+      case 'worker-worn':
+      case 'worker-lost':
+      case 'worker-wanted':
+      case 'load':
+      case 'report':
+      case 'stacks':
+        return;
       default:
         return message satisfies never;
     }

@@ -39,20 +39,22 @@ type WorkerProcess = Pick<ConstructorParameters<typeof WorkerHandle>[1], 'rights
 /** Threads and atexit handlers of the application have this long to end. */
 const LEAVE_MS = 5000;
 
-/** An empty gateway tells the worker to end once it has loaded the application. */
 function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromWorker | null; end: End }> {
   let said: FromWorker | null = null;
   return new Promise((resolve) => {
-    const worker = new WorkerHandle(workerStart(settings, { worker: 1, gateway: '' }), {
-      ...options,
-      name: title(settings),
-      errorLog: openLogFile('-'),
-      output: settings.captureOutput ? 2 : null,
-      onMessage: (message) => {
-        said = message;
-        setTimeout(() => worker.kill(), LEAVE_MS).unref();
+    const worker = new WorkerHandle(
+      workerStart(settings, { mode: 'check', worker: 1, generation: 1, gateway: '', stackFile: '' }),
+      {
+        ...options,
+        name: title(settings),
+        errorLog: openLogFile('-'),
+        output: settings.captureOutput ? 2 : null,
+        onMessage: (message) => {
+          said = message;
+          setTimeout(() => worker.kill(), LEAVE_MS).unref();
+        },
+        onExit: (end) => resolve({ said, end }),
       },
-      onExit: (end) => resolve({ said, end }),
-    });
+    );
   });
 }

@@ -14,6 +14,8 @@ export interface FleetOptions {
   readonly sockets: readonly Bound[];
   /** Path of the gateway socket of a front. */
   readonly gateway: (slot: number) => string;
+  /** Path of the file in which a worker's stacks are found. */
+  readonly stackFile: (worker: number) => string;
   /** Descriptor of the access log; -1 for none. */
   readonly accessLog: number;
   readonly rights: Rights | null;
@@ -63,14 +65,23 @@ export class Fleet {
   spawnWorker(id: number, front: number): void {
     const { settings, log, gateway } = this.#options;
     try {
-      const worker = new WorkerHandle(workerStart(settings, { worker: id, gateway: gateway(front) }), {
-        ...this.#options,
-        name: title(settings),
-        errorLog: log.fd,
-        output: captured(settings, log),
-        onMessage: (message) => this.#post({ type: 'worker', worker: id, message }),
-        onExit: (end) => this.#post({ type: 'worker-end', worker: id, end }),
-      });
+      const worker = new WorkerHandle(
+        workerStart(settings, {
+          mode: 'worker',
+          worker: id,
+          generation: 1,
+          gateway: gateway(front),
+          stackFile: this.#options.stackFile(id),
+        }),
+        {
+          ...this.#options,
+          name: title(settings),
+          errorLog: log.fd,
+          output: captured(settings, log),
+          onMessage: (message) => this.#post({ type: 'worker', worker: id, message }),
+          onExit: (end) => this.#post({ type: 'worker-end', worker: id, end }),
+        },
+      );
       this.#workers.set(id, worker);
     } catch (error) {
       this.#post({ type: 'worker-end', worker: id, end: notStarted(error) });

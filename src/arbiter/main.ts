@@ -87,13 +87,13 @@ async function prepare(settings: Settings, { log, cleanup }: Preparation): Promi
   await removeLeftovers(rights);
   const folder = RuntimeDir.create(rights);
   cleanup.push(() => folder.remove());
-  const gateway = (slot: number) => folder.gateway(slot);
   return new Arbiter({
     settings,
     log,
     sockets,
     addresses,
-    gateway,
+    gateway: (slot) => folder.gateway(slot),
+    stackFile: (worker) => folder.stackFile(worker),
     accessLog,
     rights,
     python: python.path,

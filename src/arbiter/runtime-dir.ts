@@ -1,8 +1,18 @@
 /**
- * The private folder that holds the gateway sockets. Its name carries the arbiter's pid, so that the next
- * arbiter can remove what a killed one left.
+ * The private folder of one server. It holds the control socket, which is the arbiter's alone, and a folder that
+ * fronts and workers may enter, with their gateway sockets and the files for their stacks. Its name carries the arbiter's
+ * pid, so that commands find it, and the next arbiter can remove what a killed one left.
  */
-import { chownSync, lstatSync, mkdtempSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -10,7 +20,9 @@ import { isAlive } from './alive.ts';
 import type { Rights } from './rights.ts';
 import { answers } from './unix-socket.ts';
 
-const SOCKET = /^front-\d+$/;
+const SHARED = 'gateway';
+const OURS = /^(control|server\.json)$/;
+const THEIRS = /^(front|stack)-\d+$/;
 const NAME = /^tunicorn-(\d+)-\w{6}$/;
 /** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
 const MAX_FOLDER = 80;
@@ -22,12 +34,17 @@ export class RuntimeDir {
     this.path = path;
   }
 
-  /** Makes the folder: only the owner may enter, who is the workers' user. @throws {UserError} when it cannot be made. */
+  /** Makes the folders. With `rights` others may pass through the outer one, and only they enter the inner one. @throws {UserError} when it cannot be made. */
   static create(rights: Rights | null): RuntimeDir {
     const parent = parentFolder(rights);
     try {
       const path = mkdtempSync(join(parent, `tunicorn-${process.pid}-`));
-      if (rights !== null) chownSync(path, rights.uid, rights.gid);
+      const shared = join(path, SHARED);
+      mkdirSync(shared, { mode: 0o700 });
+      if (rights !== null) {
+        chmodSync(path, 0o711);
+        chownSync(shared, rights.uid, rights.gid);
+      }
       return new RuntimeDir(path);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
@@ -39,7 +56,17 @@ export class RuntimeDir {
 
   /** Path of the gateway socket of one front. */
   gateway(slot: number): string {
-    return join(this.path, `front-${slot + 1}`);
+    return join(this.path, SHARED, `front-${slot + 1}`);
+  }
+
+  /** Path of the file to which the stacks of one worker are written when it cannot be asked for them. */
+  stackFile(worker: number): string {
+    return join(this.path, SHARED, `stack-${worker}`);
+  }
+
+  /** Path of the control socket. */
+  get control(): string {
+    return join(this.path, 'control');
   }
 
   remove(): void {
@@ -48,12 +75,15 @@ export class RuntimeDir {
 }
 
 /**
- * Only what we put there, and nothing below: the folder belongs to the workers' user, who could lead a
+ * Only what we put there, and nothing below: the inner folder belongs to the workers' user, who could lead a
  * recursive removal by root elsewhere.
  */
 function removeFolder(path: string): void {
+  const shared = join(path, SHARED);
   try {
-    for (const name of list(path)) if (SOCKET.test(name)) unlinkSync(join(path, name));
+    for (const name of list(shared)) if (THEIRS.test(name)) unlinkSync(join(shared, name));
+    rmdirSync(shared);
+    for (const name of list(path)) if (OURS.test(name)) unlinkSync(join(path, name));
     rmdirSync(path);
   } catch {
     // Something else lies in it, or it has been removed: then it is not ours to touch.
@@ -77,13 +107,14 @@ function isFolder(path: string): boolean {
  */
 export async function removeLeftovers(rights: Rights | null): Promise<void> {
   const parent = parentFolder(rights);
-  const owner = rights?.uid ?? process.geteuid?.();
+  const owner = process.geteuid?.();
   for (const name of list(parent)) {
     const pid = NAME.exec(name)?.[1];
     const path = join(parent, name);
     if (pid === undefined || isAlive(Number(pid))) continue;
     if (lstatSync(path, { throwIfNoEntry: false })?.uid !== owner) continue;
-    const replies = await Promise.all(list(path).map((socket) => answers(join(path, socket))));
+    const shared = join(path, SHARED);
+    const replies = await Promise.all(list(shared).map((socket) => answers(join(shared, socket))));
     if (!replies.includes(true)) removeFolder(path);
   }
 }

@@ -27,18 +27,17 @@ export interface WorkerOptions {
 /** Descriptor of the error log in the worker; 3 is the channel to the arbiter. */
 const ERROR_LOG = 4;
 
-/** What a worker is told to do. `gateway` empty: load the application, report, and end. */
+/** What a worker is told to do. */
 export function workerStart(
   settings: Settings,
-  { worker, gateway }: { readonly worker: number; readonly gateway: string },
+  what: Pick<WorkerStart, 'mode' | 'worker' | 'generation' | 'gateway' | 'stackFile'>,
 ): WorkerStart {
   return {
-    worker,
+    ...what,
     app: settings.app,
-    gateway,
     threads: settings.threads,
     // What wsgi.multiprocess means: another process may run the same application at the same time.
-    multiprocess: settings.workers > 1,
+    multiprocess: settings.workers.max > 1,
     chdir: settings.chdir,
     pythonpath: settings.pythonpath,
     errorLog: ERROR_LOG,
@@ -47,6 +46,9 @@ export function workerStart(
       settings.accessLogfile === '' ? [] : compileAccessFormat(settings.accessLogformat).needs.environ,
     serverSoftware: SERVER_SOFTWARE,
     umask: settings.umask,
+    hooks: settings.hooks,
+    errorLogfile: settings.errorLogfile === '-' ? '' : settings.errorLogfile,
+    captured: settings.captureOutput && settings.errorLogfile !== '-',
   };
 }
 

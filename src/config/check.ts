@@ -27,8 +27,9 @@ function isAnyPort(text: string): boolean {
 }
 
 function frontsProblem({ fronts, workers }: Settings): string {
-  if (fronts <= workers) return '';
-  return `--fronts ${fronts} is more than --workers ${workers}: each worker belongs to one front, so ${fronts - workers} of them could serve nothing. Use --fronts ${workers} or --workers ${fronts}.`;
+  const least = Math.max(1, workers.min);
+  if (fronts <= least) return '';
+  return `--fronts ${fronts} is more than --workers ${workers.min}: each worker belongs to one front, so ${fronts - least} of them could serve nothing. Use --fronts ${least} or --workers ${fronts}.`;
 }
 
 /** Which of two families is right nobody can tell, and one of them may be the client's own words. */

@@ -53,22 +53,11 @@ const PASTE =
 const DIRTY = 'A pool for long jobs is not part of Tunicorn. Use a task queue such as Celery or RQ.';
 const ASGI = 'only ASGI applications use it; Tunicorn serves WSGI.';
 const RELOAD = 'reloading at a change of the code is not there yet.';
-const RECYCLE =
-  'not yet: workers are not replaced after a number of requests. Watch their memory if the application leaks.';
 
 /** In the order of gunicorn's own page of settings. */
 export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
-  ...flags(
-    'refused',
-    'A configuration file comes with a later version. Give its settings as flags, as TUNICORN_… variables, or in GUNICORN_CMD_ARGS.',
-    [['-c --config FILE']],
-  ),
   ...flags('no-effect', 'the front holds any number of clients, and they cost no worker.', [
     ['--worker-connections N', '1000'],
-  ]),
-  ...flags('no-effect', RECYCLE, [
-    ['--max-requests N', '0'],
-    ['--max-requests-jitter N', '0'],
   ]),
   ...flags(
     'refused',

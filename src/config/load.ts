@@ -71,7 +71,7 @@ export function loadSettings({ argv, env, cwd }: LoadOptions): Loaded {
   const { settings, from } = readAll(sources, { app, cwd });
   if (quiet) return { settings, app, notes: [], action, sources: from };
   checkTogether(settings);
-  const notes = [...noEffect(line, cmdArgs, settings), ...unread(cmdArgs, env, { cwd, settings })];
+  const notes = [...noEffect(line, cmdArgs), ...unread(cmdArgs, env, { cwd, settings })];
   return {
     settings,
     app,
@@ -174,12 +174,10 @@ function refuse(foreign: Arguments['foreign']): void {
   throw new UserError(told.join('\n'));
 }
 
-function noEffect(line: Arguments, cmdArgs: Arguments, settings: Settings): string[] {
+function noEffect(line: Arguments, cmdArgs: Arguments): string[] {
   const lines = [...line.foreign, ...cmdArgs.foreign]
     .filter(({ flag, value }) => flag.fate === 'no-effect' && value !== flag.default)
     .map(({ flag, written }) => `${written} has no effect: ${flag.text}`);
-  const { preload } = OPTIONS;
-  if (settings.preload) lines.push(`--${preload.name} has no effect: ${preload.gunicorn.why}`);
   return [...new Set(lines)];
 }
 

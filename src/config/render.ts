@@ -36,7 +36,7 @@ const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
   count: 'N',
   seconds: 'SECONDS',
   size: 'BYTES',
-  workers: 'N|auto',
+  workers: 'N|MIN..MAX|auto',
   'worker-kind': 'KIND',
   'log-level': 'LEVEL',
   umask: 'MODE',

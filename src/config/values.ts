@@ -22,6 +22,14 @@ export interface StaticOption {
   readonly folder: string;
 }
 
+/** How many workers there may be: a fixed number when both are equal. */
+export interface WorkerRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export type Retry = 'safe' | 'off';
+
 /** What a parser may need: the folder that relative paths start from, and the smallest good number. */
 export interface Context {
   readonly folder: string;
@@ -35,7 +43,8 @@ const SINGLE = {
   seconds: (text: string, { min }: Context): number => seconds(text, min),
   size: (text: string, { min }: Context): number => size(text, min),
   flag: (text: string): boolean => flag(text),
-  workers: (text: string): number => (text === 'auto' ? availableParallelism() : count(text, 1, ' or auto')),
+  workers: (text: string): WorkerRange => workerRange(text),
+  retry: (text: string): Retry => retry(text),
   'worker-kind': (text: string): WorkerKind => workerKind(text),
   'log-level': (text: string): LogLevel => level(text),
   umask: (text: string): number => umask(text),
@@ -94,10 +103,10 @@ function commas(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-function count(text: string, min: number, more = ''): number {
+function count(text: string, min: number): number {
   const number = Number(text);
   if (/^\d{1,9}$/.test(text) && number >= min) return number;
-  throw new UserError(`A good value is a whole number from ${min} up${more}.`);
+  throw new UserError(`A good value is a whole number from ${min} up.`);
 }
 
 function seconds(text: string, min: number): number {
@@ -105,6 +114,24 @@ function seconds(text: string, min: number): number {
   // A timer of Node's holds 2^31 milliseconds; beyond that it fires at once.
   if (/^\d+(\.\d+)?$/.test(text) && number >= min && number <= 2_000_000) return number;
   throw new UserError(`A good value is a number of seconds from ${min} to 2000000, such as 30 or 0.5.`);
+}
+
+/**
+ * `4`, `auto`, or `2..8`.
+ * @throws UserError for anything else; also what `tunicorn scale` reads
+ */
+export function workerRange(text: string): WorkerRange {
+  if (text === 'auto') return { min: availableParallelism(), max: availableParallelism() };
+  const [, low, high] = /^(\d{1,9})(?:\.\.(\d{1,9}))?$/.exec(text.trim()) ?? [];
+  const min = Number(low ?? Number.NaN);
+  const max = high === undefined ? min : Number(high);
+  if (min <= max && max >= 1 && (high !== undefined || min >= 1)) return { min, max };
+  throw new UserError('A good value is a whole number from 1 up, a range such as 2..8, or auto.');
+}
+
+function retry(text: string): Retry {
+  if (text === 'safe' || text === 'off') return text;
+  throw new UserError('Good values are safe and off.');
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };

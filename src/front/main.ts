@@ -55,7 +55,7 @@ class Front {
       deadlines,
       log: this.#log,
       onReady: (worker) => send({ type: 'worker-ready', worker }),
-      onStuck: (worker, graceMs) => send({ type: 'worker-stuck', worker, graceMs }),
+      onStuck: (worker, graceMs) => send({ type: 'worker-stuck', worker, graceMs, cause: 'timeout' }),
     });
     this.#clients = new Clients({
       ...settings,

@@ -16,7 +16,7 @@
  *     REQUEST   head: the request's own part of `environ` (PEP 3333); body: the request body.
  *               flag SPOOLED: the body is instead the UTF-8 path of a file that holds the request body;
  *               the worker opens it before it answers, the front keeps it until the answer is complete.
- *     PING      asks an idle lane for a PONG.
+ *     PING      asks an idle lane for a PONG; it gets no request until it has answered.
  * Lane, worker → front
  *     HELLO     first frame. head: `role lane`, `worker N`, `lane N`, `capacity N` (requests at once),
  *               `order fifo|any` (whether answers come in the order of the requests).
@@ -33,6 +33,13 @@
  * Control, front → worker
  *     ABANDON   the client of this request id has gone: ask the application for no further block.
  *     DRAIN     nothing more will come: leave with status 0. Sent only when every lane is empty.
+ *     DUMP      asks for the Python stack of the thread that runs this request id; with id 0, of every thread.
+ *     INTERRUPT raise an exception in the thread that runs this request id, if it still does; sent after a DUMP
+ *               for the same id, whose STACK tells that the worker heard of it.
+ *     REOPEN    the log files have been moved: open them anew by their paths.
+ * Control, worker → front
+ *     STACK     answers DUMP, with its id. head: `thread NAME` (empty when that request does not run any more, or
+ *               the id was 0); body: the stacks as text in UTF-8.
  *
  * Requests on a lane of order `fifo` are answered in the order they were sent; several may be sent before
  * the first is answered. Each request is answered by RESPONSE, any number of BODY, the last of them with
@@ -50,6 +57,10 @@ export const KIND = {
   READY: 8,
   ABANDON: 9,
   DRAIN: 10,
+  INTERRUPT: 11,
+  DUMP: 12,
+  STACK: 13,
+  REOPEN: 14,
 } as const;
 
 export const FLAG = { LAST: 1, SPOOLED: 2 } as const;

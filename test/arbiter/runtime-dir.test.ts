@@ -51,9 +51,9 @@ test('what a killed arbiter left is removed, and nothing else', async () => {
   const inUse = join(root, `tunicorn-${dead}-def456`);
   const alive = join(root, `tunicorn-${process.pid}-abc123`);
   const foreign = join(root, `tunicorn-${dead}-notes`);
-  for (const folder of [left, inUse, alive, foreign]) mkdirSync(folder);
-  writeFileSync(join(left, 'front-1'), '');
-  const server = createServer().listen(join(inUse, 'front-1'));
+  for (const folder of [left, inUse, alive, foreign]) mkdirSync(join(folder, 'gateway'), { recursive: true });
+  for (const name of ['control', 'gateway/front-1', 'gateway/stack-7']) writeFileSync(join(left, name), '');
+  const server = createServer().listen(join(inUse, 'gateway', 'front-1'));
   await once(server, 'listening');
   await removeLeftovers(null);
   expect([left, inUse, alive, foreign].map((folder) => existsSync(folder))).toEqual([

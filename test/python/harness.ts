@@ -267,7 +267,9 @@ export class Harness {
 
   #defaults(): WorkerStart {
     return {
+      mode: 'worker',
       worker: 1,
+      generation: 1,
       app: 'app:application',
       gateway: this.gateway,
       threads: 1,
@@ -279,6 +281,10 @@ export class Harness {
       logEnviron: [],
       serverSoftware: 'tunicorn/0.1.0',
       umask: 0o022,
+      hooks: '',
+      errorLogfile: '',
+      captured: false,
+      stackFile: '',
     };
   }
 
