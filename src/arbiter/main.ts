@@ -1,23 +1,29 @@
 /** `tunicorn APP`: prepares what the server needs, runs the arbiter, and leaves nothing behind. */
 import { fchownSync } from 'node:fs';
 import { type Address, parseAddress } from '../config/address.ts';
+import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/options.ts';
 import { UserError } from '../errors.ts';
 import { createLogger, type Logger, openLogFile } from '../observe/log.ts';
 import { SERVER_SOFTWARE, VERSION } from '../version.ts';
 import { Arbiter } from './arbiter.ts';
 import { workerEnvironment } from './children.ts';
-import { title } from './fleet.ts';
+import { type Setup, title } from './fleet.ts';
 import { findInterpreter } from './interpreter.ts';
+import { count } from './journal.ts';
+import { Orders } from './orders.ts';
 import { PidFile } from './pidfile.ts';
+import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
-import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
+import { RuntimeDir, removeLeftovers, type StackOwner } from './runtime-dir.ts';
 import { listenSignals, type SignalName } from './signals.ts';
 import { bindAll } from './sockets.ts';
 
 export interface RunOptions {
   /** Lines about settings, for the log: options without effect, and the like. */
   readonly notes: readonly string[];
+  /** Reads the configuration anew, for a reload. @throws {UserError} */
+  readonly reread: () => Loaded;
 }
 
 /**
@@ -25,7 +31,7 @@ export interface RunOptions {
  * @returns the exit code: 0 after a stop, 1 for our own failures, 3 when the application cannot be loaded.
  * @throws {UserError} when there is no log to write to yet.
  */
-export async function runArbiter(settings: Settings, { notes }: RunOptions): Promise<number> {
+export async function runArbiter(settings: Settings, { notes, reread }: RunOptions): Promise<number> {
   process.title = `tunicorn: arbiter [${title(settings)}]`;
   const log = createLogger({ fd: openLogFile(settings.errorLogfile), level: settings.logLevel });
   const cleanup: (() => void)[] = [];
@@ -39,9 +45,9 @@ export async function runArbiter(settings: Settings, { notes }: RunOptions): Pro
   try {
     log.info(`Tunicorn ${VERSION} starting, pid ${process.pid}`);
     for (const note of notes) log.info(note);
-    const arbiter = await prepare(settings, { log, cleanup });
-    onSignal = (name) => arbiter.signal(name);
-    for (const name of early) arbiter.signal(name);
+    const { arbiter, orders } = await prepare(settings, { log, cleanup, reread });
+    onSignal = (name) => orders.signal(name);
+    for (const name of early) orders.signal(name);
     return await arbiter.run();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -66,15 +72,20 @@ interface Preparation {
   readonly log: Logger;
   /** What has to be undone at the end, last first. */
   readonly cleanup: (() => void)[];
+  readonly reread: () => Loaded;
 }
 
-async function prepare(settings: Settings, { log, cleanup }: Preparation): Promise<Arbiter> {
+interface Prepared {
+  readonly arbiter: Arbiter;
+  readonly orders: Orders;
+}
+
+async function prepare(settings: Settings, { log, cleanup, reread }: Preparation): Promise<Prepared> {
   const rights = resolveRights(settings);
   const accessLog = settings.accessLogfile === '' ? -1 : openLogFile(settings.accessLogfile, 1);
   giveLogs(rights, [settings.errorLogfile, log.fd], [settings.accessLogfile, accessLog]);
-  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const python = await findInterpreter({ ...settings, env, rights });
-  log.info(`Python ${python.version}, ${python.path} (${python.from})`);
+  const { setup, interpreter } = await setUp(settings, rights);
+  log.info(`Python ${interpreter.version}, ${interpreter.path} (${interpreter.from})`);
   if (settings.pid !== '') {
     const pidFile = PidFile.create(settings.pid);
     cleanup.push(() => pidFile.remove());
@@ -87,18 +98,45 @@ async function prepare(settings: Settings, { log, cleanup }: Preparation): Promi
   await removeLeftovers(rights);
   const folder = RuntimeDir.create(rights);
   cleanup.push(() => folder.remove());
-  return new Arbiter({
-    settings,
+  const stackFile = (owner: StackOwner) => folder.stackFile(owner);
+  const arbiter = new Arbiter({
+    setup,
     log,
     sockets,
     addresses,
     gateway: (slot) => folder.gateway(slot),
-    stackFile: (worker) => folder.stackFile(worker),
-    accessLog,
+    stackFile,
+    accessLog: () => accessLog,
     rights,
-    python: python.path,
-    env,
+    onReload: (failure) => reloads.end(failure),
   });
+  const reloads = new Reloads({
+    log,
+    read: async () => {
+      const { settings: next } = reread();
+      return { setup: (await setUp(next, rights)).setup, restart: '' };
+    },
+    begin: (next) => arbiter.renew(next),
+    count: () => count(arbiter.state.target, 'worker'),
+  });
+  const orders = new Orders({
+    arbiter,
+    log,
+    reloads,
+    listen: sockets.map((socket) => socket.url),
+    stackFile,
+    reopenLogs: () => {},
+    upgrade: () => Promise.resolve({ ok: false, text: '' }),
+  });
+  return { arbiter, orders };
+}
+
+/** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */
+async function setUp(settings: Settings, rights: Rights | null) {
+  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
+  const interpreter = await findInterpreter({ ...settings, env, rights });
+  const setup: Setup = { settings, env, python: interpreter.path };
+  return { setup, interpreter };
 }
 
 /** Log files belong to the workers' user, as with gunicorn, so that a later reopening can succeed. */

@@ -22,10 +22,13 @@ import { answers } from './unix-socket.ts';
 
 const SHARED = 'gateway';
 const OURS = /^(control|server\.json)$/;
-const THEIRS = /^(front|stack)-\d+$/;
+const THEIRS = /^(front|stack)-[\w-]+$/;
 const NAME = /^tunicorn-(\d+)-\w{6}$/;
 /** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
 const MAX_FOLDER = 80;
+
+/** A worker by its number, or a zygote by its generation. */
+export type StackOwner = number | `zygote-${number}`;
 
 export class RuntimeDir {
   readonly path: string;
@@ -59,9 +62,9 @@ export class RuntimeDir {
     return join(this.path, SHARED, `front-${slot + 1}`);
   }
 
-  /** Path of the file to which the stacks of one worker are written when it cannot be asked for them. */
-  stackFile(worker: number): string {
-    return join(this.path, SHARED, `stack-${worker}`);
+  /** Path of the file to which the stacks of a process are written when it cannot be asked for them. */
+  stackFile(owner: StackOwner): string {
+    return join(this.path, SHARED, `stack-${owner}`);
   }
 
   /** Path of the control socket. */

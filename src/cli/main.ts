@@ -53,14 +53,14 @@ export async function run(
       return (await import('../arbiter/check.ts')).checkApplication(loaded.settings);
     case 'serve':
       requireApplication(loaded.settings);
-      return serve(loaded);
+      return serve(loaded, () => loadSettings({ argv, env, cwd }));
   }
 }
 
 /** The arbiter is loaded only now: `--help` and mistakes are answered without it. */
-async function serve({ settings, notes }: Loaded): Promise<number> {
+async function serve({ settings, notes }: Loaded, reread: () => Loaded): Promise<number> {
   const { runArbiter } = await import('../arbiter/main.ts');
-  return runArbiter(settings, { notes });
+  return runArbiter(settings, { notes, reread });
 }
 
 /** A mistake is told in its own words; what nobody foresaw with its stack, for a report. */
