@@ -13,6 +13,7 @@ from .errorlog import ErrorLog
 from .leave import leave
 from .loader import LoadError, load
 from .signals import die_with_parent, free_children, ignore_signals
+from .stacks import forget_signal, write_on_signal
 from .tracebacks import format_error
 from .worker import FrontLost, Worker
 
@@ -25,8 +26,9 @@ def main() -> None:
     start = arbiter.read_start()
     log = ErrorLog(start.error_log, start.log_level)
     settle(start)
+    write_on_signal(start.stack_file)
     control = Control(arbiter, log)
-    let_go: List[Callable[[], None]] = [lambda: os.close(DESCRIPTOR)]
+    let_go: List[Callable[[], None]] = [lambda: os.close(DESCRIPTOR), forget_signal]
     free_children(before, let_go)
     if start.threads == 1:
         control.use_signal()
