@@ -100,8 +100,13 @@ function shownValue(key: SettingKey, settings: Settings): string {
   if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
   // What it holds is often secret, and this output ends up in tickets.
   if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');
+  if (key === 'workers') return shownRange(settings.workers);
   const value = settings[key];
   return Array.isArray(value) ? value.join(',') : String(value);
+}
+
+function shownRange({ min, max }: Settings['workers']): string {
+  return min === max ? String(min) : `${min}..${max}`;
 }
 
 /** The page `docs/configuration.md`. */

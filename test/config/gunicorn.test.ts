@@ -48,8 +48,8 @@ function listSettings(): { version: string; settings: Setting[] } | null {
 
 const list = listSettings();
 const settings = list?.settings ?? [];
-/** Computed from the machine at import: the user, the group, the folder. */
-const COMPUTED = ['user', 'group', 'chdir'];
+/** Computed from the machine at import: the user, the group, the folder. And the file, which we read only when it is named. */
+const COMPUTED = ['user', 'group', 'chdir', 'config'];
 
 function ourOption(cli: readonly string[]): Option | undefined {
   return ROWS.map(([, option]) => option).find((option) => cli.includes(`--${option.name}`));
@@ -100,7 +100,7 @@ describe.skipIf(list === null)(
       '$name is compared with its own default',
       (setting) => {
         const flag = FOREIGN_FLAGS.find(({ names }) => setting.cli.includes(`--${names[0]}`));
-        // Switches have none to give; the file of settings, the control socket and the mode 0600 are refused in any case.
+        // Switches have none to give; the control socket and the mode 0600 are refused in any case.
         if (flag?.default !== undefined) expect(flag.default).toBe(setting.default);
       },
     );
