@@ -6,6 +6,7 @@ import type { Settings } from '../config/options.ts';
 import { renderHelp, renderSettings } from '../config/render.ts';
 import { UserError } from '../errors.ts';
 import { VERSION } from '../version.ts';
+import { commandOf } from './commands.ts';
 
 /** What the command needs of its process, so that tests can call it. */
 export interface CommandOptions {
@@ -33,10 +34,10 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** @returns the exit code. @throws UserError */
-export async function run(
-  argv: readonly string[],
-  { env, cwd, columns, print }: CommandOptions,
-): Promise<number> {
+export async function run(argv: readonly string[], options: CommandOptions): Promise<number> {
+  const command = commandOf(argv);
+  if (command !== undefined) return command.run(argv.slice(1), options);
+  const { env, cwd, columns, print } = options;
   const loaded = loadSettings({ argv, env, cwd });
   switch (loaded.action) {
     case 'help':
