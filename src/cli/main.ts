@@ -1,7 +1,8 @@
 /** The command `tunicorn`: reads the options, and does what they ask for. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Loaded, loadSettings } from '../config/load.ts';
+import { readSettings } from '../arbiter/settings.ts';
+import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/options.ts';
 import { renderHelp, renderSettings } from '../config/render.ts';
 import { UserError } from '../errors.ts';
@@ -38,7 +39,7 @@ export async function run(argv: readonly string[], options: CommandOptions): Pro
   const command = commandOf(argv);
   if (command !== undefined) return command.run(argv.slice(1), options);
   const { env, cwd, columns, print } = options;
-  const loaded = loadSettings({ argv, env, cwd });
+  const loaded = await readSettings({ argv, env, cwd });
   switch (loaded.action) {
     case 'help':
       print(renderHelp(columns));
@@ -72,7 +73,8 @@ export function tellError(error: unknown): string {
   return `tunicorn: This should not happen. Please report it with these lines:\n${system}\n${stack}\n`;
 }
 
-function requireApplication({ app, chdir }: Settings): void {
+/** @throws UserError when nobody named one and there is no Django project */
+export function requireApplication({ app, chdir }: Settings): void {
   if (app !== '' || existsSync(join(chdir, 'manage.py'))) return;
   throw new UserError(
     [

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { FILE_ONLY, FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
+import { FILE_ONLY, FLAG_OF_NAME, FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
 import { type Option, ROWS } from '../../src/config/options.ts';
 
 interface Setting {
@@ -106,13 +106,20 @@ describe.skipIf(list === null)(
     );
 
     it('is not among those of the configuration file, which are all listed', () => {
-      expect([...FILE_ONLY].sort()).toEqual(
+      expect(Object.keys(FILE_ONLY).sort()).toEqual(
         settings
           .filter(({ cli }) => cli.length === 0)
           .map(({ name }) => name)
           .sort(),
       );
     });
+
+    it.each(settings.filter(({ cli }) => cli.length > 0))(
+      '$name of the configuration file is known by the name of its flag',
+      ({ name, cli }) => {
+        expect(cli).toContain(`--${FLAG_OF_NAME[name] ?? name.replaceAll('_', '-')}`);
+      },
+    );
 
     it('is a flag of gunicorn, where we say so', () => {
       const known = new Set(settings.flatMap(({ cli }) => cli));

@@ -231,7 +231,8 @@ describe('loadSettings', () => {
   it.each([
     [['--paste', 'x.ini'], 'paste.deploy.loadapp'],
     [['-D'], 'systemd unit'],
-    [['--statsd-host', 'x:1'], '--access-logfile -'],
+    [['--statsd-host', 'x:1'], '--metrics 127.0.0.1:9100'],
+    [['--control-socket', '/x'], 'runtime folder'],
     [['--proxy-protocol'], 'X-Forwarded-For'],
     [['--protocol', 'uwsgi'], 'proxy_pass'],
   ])('says what to use instead of %j', (argv, message) => {
@@ -275,7 +276,7 @@ describe('loadSettings', () => {
     expect(notes).toEqual([
       '"app:app" in GUNICORN_CMD_ARGS is not read; as in gunicorn the application stands on the command line.',
       expect.stringMatching(
-        /gunicorn\.conf\.py is not read: a configuration file comes with a later version/,
+        /gunicorn\.conf\.py is not read, because nobody named it: -c gunicorn\.conf\.py\.$/,
       ),
       'The variable TUNICORN_WORKRES is not read. Did you mean TUNICORN_WORKERS?',
     ]);
