@@ -14,7 +14,7 @@ import {
   pythonFileOf,
 } from '../config/load.ts';
 import { UserError } from '../errors.ts';
-import { PACKAGE_ROOT } from '../version.ts';
+import { PACKAGE_ROOT } from './children.ts';
 import { findInterpreter } from './interpreter.ts';
 
 const PROGRAM = join(PACKAGE_ROOT, 'python', 'tunicorn-config.py');
