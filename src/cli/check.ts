@@ -3,7 +3,8 @@ import { readSettings } from '../arbiter/settings.ts';
 import { shownPath } from '../config/file.ts';
 import type { Loaded } from '../config/load.ts';
 import { renderChosen, renderHelp } from '../config/render.ts';
-import { type CommandOptions, requireApplication } from './main.ts';
+import { requireApplication } from './application.ts';
+import type { CommandOptions } from './main.ts';
 
 /** @throws UserError with every mistake */
 export async function check(
@@ -11,7 +12,7 @@ export async function check(
   { env, cwd, columns, print }: CommandOptions,
 ): Promise<number> {
   const loaded = await readSettings({ argv, env, cwd });
-  if (loaded.action === 'help') {
+  if (loaded.action === 'help' || loaded.action === 'version') {
     print(renderHelp(columns));
     return 0;
   }

@@ -20,6 +20,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   check: { help: 'Reads the configuration, tells every mistake and what would be served', run: check },
 };
 
+/** For `--help`. */
+export function commandHelp(): { name: string; help: string }[] {
+  return Object.entries(COMMANDS).map(([name, { help }]) => ({ name, help }));
+}
+
 /** The command that a command line begins with; undefined: it starts a server. */
 export function commandOf([word = '']: readonly string[]): Command | undefined {
   return Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;

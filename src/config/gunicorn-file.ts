@@ -147,8 +147,7 @@ function textsOf({ type }: Pick<Option, 'type'>, setting: PythonSetting): readon
   if (typeof value === 'object') return isList(type) ? value : null;
   if (typeof value === 'boolean') return type === 'flag' ? [String(value)] : null;
   if (typeof value === 'number') return numberTexts(type, value);
-  // gunicorn strips every string, and separates addresses by commas.
-  return type === 'addresses' ? value.split(',') : [value.trim()];
+  return [value.trim()];
 }
 
 function numberTexts(type: ValueType, value: number): readonly string[] | null {

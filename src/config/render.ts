@@ -45,15 +45,28 @@ const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
   file: 'FILE',
 };
 
+/** A word that stands where an application could, and what it does. */
+export interface CommandHelp {
+  readonly name: string;
+  readonly help: string;
+}
+
 /** `--help`, wrapped to a terminal of so many columns. */
-export function renderHelp(columns: number): string {
+export function renderHelp(columns: number, commands: readonly CommandHelp[] = []): string {
   const width = Math.max(40, Math.min(columns, 100));
   const sections = SECTIONS.map((section) => {
     const rows = ROWS.filter(([, option]) => option.section === section);
     return [`${section}:`, ...rows.flatMap(([, option]) => helpOf(option, width)), ''].join('\n');
   });
   const asking = ['  -h, --help', '  -v, --version', ''].join('\n');
-  return [paragraphs(HELP_HEAD, width), ...sections, asking, paragraphs(HELP_TAIL, width)].join('\n');
+  const words = commands.map(({ name, help }) => [
+    `  tunicorn ${name}`,
+    ...wrap(`${help}.`, { columns: width, indent: 6 }),
+  ]);
+  const other = words.length === 0 ? [] : [['Instead of an application:', ...words.flat(), ''].join('\n')];
+  return [paragraphs(HELP_HEAD, width), ...other, ...sections, asking, paragraphs(HELP_TAIL, width)].join(
+    '\n',
+  );
 }
 
 function helpOf(option: Option, columns: number): string[] {

@@ -16,6 +16,9 @@ export interface TomlFile {
   readonly shown: string;
 }
 
+const TOOL =
+  '[tool.tunicorn] belongs in pyproject.toml. In this file its keys stand by themselves, in front of any table.';
+
 type Table = Readonly<Record<string, unknown>>;
 
 /**
@@ -67,6 +70,7 @@ class Reader {
       case 'file-only':
         return this.#takeFileOnly(key, meaning.name);
       case 'unknown':
+        if (key === 'tool') return this.#wrong(key, TOOL);
         return this.#wrong(key, `There is no option ${key}.${meaning.hint}`);
     }
   }

@@ -16,16 +16,22 @@ const PART =
   /"""(?:\\[\s\S]|(?!""")[\s\S])*"{3,5}|'''(?:(?!''')[\s\S])*'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n|[^"'#[\]{}\n]+/y;
 
 /**
- * Finds the line of a key, counted from 1. What stands inside a value has the line of the value's own key.
+ * Finds the line of a key, counted from 1. A table that has no line of its own has that of its first key, and what
+ * stands inside a value the line of the value's key.
  * @param text a document that `smol-toml` finds good; others may make it throw
  */
 export function lineFinder(text: string): (path: readonly string[]) => number {
   const places = placesOf(text);
   return (path) => {
-    const holders = places.filter((place) => place.path.every((part, i) => part === path[i]));
-    const nearest = Math.max(...holders.map((place) => place.path.length));
-    return holders.find((place) => place.path.length === nearest)?.line ?? 1;
+    const inside = places.find((place) => isPrefix(path, place.path));
+    const around = places.filter((place) => isPrefix(place.path, path));
+    const nearest = Math.max(...around.map((place) => place.path.length));
+    return (inside ?? around.find((place) => place.path.length === nearest))?.line ?? 1;
   };
+}
+
+function isPrefix(short: readonly string[], long: readonly string[]): boolean {
+  return short.every((part, i) => part === long[i]);
 }
 
 function placesOf(text: string): Place[] {

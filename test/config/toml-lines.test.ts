@@ -43,6 +43,8 @@ describe('lineFinder', () => {
     [['quoted "key"'], 13],
     [['single.dotted'], 14],
     [['a', 'b', 'c d'], 15],
+    [['a', 'b'], 15],
+    [['tool'], 22],
     [['inline'], 16],
     [['inline', 'x'], 16],
     [['workers'], 17],
