@@ -26,8 +26,9 @@ APP is package.module:callable, package.module (its application or app), module:
 site/app.py. Without APP, in a folder with manage.py, it is Django's.
 `;
 
-const HELP_TAIL = `Every option can also be set by a variable: --keep-alive 5 is TUNICORN_KEEP_ALIVE=5. The command line is
-stronger than variables, these than GUNICORN_CMD_ARGS, and that than WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS.
+const HELP_TAIL = `Every option can also be set by a variable, --keep-alive 5 is TUNICORN_KEEP_ALIVE=5, and in tunicorn.toml: keep-alive = 5. The
+command line is stronger than variables, these than GUNICORN_CMD_ARGS, that than the file, and the file than WEB_CONCURRENCY,
+PORT and FORWARDED_ALLOW_IPS.
 `;
 
 /** The names by which a value is shown in help where a row names none. */
@@ -44,15 +45,28 @@ const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
   file: 'FILE',
 };
 
+/** A word that stands where an application could, and what it does. */
+export interface CommandHelp {
+  readonly name: string;
+  readonly help: string;
+}
+
 /** `--help`, wrapped to a terminal of so many columns. */
-export function renderHelp(columns: number): string {
+export function renderHelp(columns: number, commands: readonly CommandHelp[] = []): string {
   const width = Math.max(40, Math.min(columns, 100));
   const sections = SECTIONS.map((section) => {
     const rows = ROWS.filter(([, option]) => option.section === section);
     return [`${section}:`, ...rows.flatMap(([, option]) => helpOf(option, width)), ''].join('\n');
   });
   const asking = ['  -h, --help', '  -v, --version', ''].join('\n');
-  return [paragraphs(HELP_HEAD, width), ...sections, asking, paragraphs(HELP_TAIL, width)].join('\n');
+  const words = commands.map(({ name, help }) => [
+    `  tunicorn ${name}`,
+    ...wrap(`${help}.`, { columns: width, indent: 6 }),
+  ]);
+  const other = words.length === 0 ? [] : [['Instead of an application:', ...words.flat(), ''].join('\n')];
+  return [paragraphs(HELP_HEAD, width), ...other, ...sections, asking, paragraphs(HELP_TAIL, width)].join(
+    '\n',
+  );
 }
 
 function helpOf(option: Option, columns: number): string[] {
@@ -87,12 +101,34 @@ function shownDefault(option: Option): string {
 
 /** `--print-config`: one line for each setting, `name = value`, with where it comes from unless that is the default. */
 export function renderSettings({ settings, sources }: Pick<Loaded, 'settings' | 'sources'>): string {
-  const rows = ROWS.filter(([key]) => key !== 'printConfig' && key !== 'checkConfig');
-  const width = Math.max(...rows.map(([, option]) => option.name.length));
-  const line = (name: string, value: string, source: string) =>
-    `${name.padEnd(width)} = ${value}${source === 'default' ? '' : `   (${source})`}\n`;
-  const lines = rows.map(([key, option]) => line(option.name, shownValue(key, settings), sources[key]));
-  return [line('application', settings.app, 'default'), ...lines].join('').replaceAll(/ +$/gm, '');
+  const rows = ROWS.filter(([key]) => key !== 'printConfig' && key !== 'checkConfig').map(
+    ([key, { name }]) => ({ name, value: shownValue(key, settings), source: sources[key] }),
+  );
+  return aligned([{ name: 'application', value: settings.app, source: sources.app }, ...rows]);
+}
+
+/** `tunicorn check`: only the settings that somebody chose. */
+export function renderChosen({ settings, sources }: Pick<Loaded, 'settings' | 'sources'>): string {
+  const rows = ROWS.filter(([key]) => sources[key] !== 'default').map(([key, { name }]) => ({
+    name,
+    value: shownValue(key, settings),
+    source: sources[key],
+  }));
+  return rows.length === 0 ? '' : aligned(rows);
+}
+
+interface Shown {
+  readonly name: string;
+  readonly value: string;
+  readonly source: string;
+}
+
+function aligned(rows: readonly Shown[]): string {
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const lines = rows.map(({ name, value, source }) =>
+    `${name.padEnd(width)} = ${value}${source === 'default' ? '' : `   (${source})`}`.trimEnd(),
+  );
+  return `${lines.join('\n')}\n`;
 }
 
 function shownValue(key: SettingKey, settings: Settings): string {
@@ -100,15 +136,44 @@ function shownValue(key: SettingKey, settings: Settings): string {
   if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
   // What it holds is often secret, and this output ends up in tickets.
   if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');
+  if (key === 'workers') return shownRange(settings.workers);
   const value = settings[key];
   return Array.isArray(value) ? value.join(',') : String(value);
 }
 
+function shownRange({ min, max }: Settings['workers']): string {
+  return min === max ? String(min) : `${min}..${max}`;
+}
+
 /** The page `docs/configuration.md`. */
 export function renderConfigurationPage(): string {
-  const page = [INTRODUCTION, overview(), ...SECTIONS.map(sectionOfPage), atomsOfPage(), gunicornOfPage()];
+  const page = [
+    INTRODUCTION,
+    FILES,
+    overview(),
+    ...SECTIONS.map(sectionOfPage),
+    atomsOfPage(),
+    gunicornOfPage(),
+  ];
   return `${page.join('\n\n').trim()}\n`;
 }
+
+/** Shown on the page, and read by a test. */
+export const EXAMPLE_FILE = `app = "mysite.wsgi"
+bind = ["127.0.0.1:8000", "unix:/run/mysite/web.sock"]
+workers = "2..8"
+threads = 4
+timeout = 60
+max-memory = "512M"
+preload = true
+access-logfile = "-"
+
+[env]
+DJANGO_SETTINGS_MODULE = "mysite.settings"
+
+[static]
+"/static/" = "./static"
+`;
 
 const INTRODUCTION = `<!-- Generated from src/config/options.ts: node scripts/docs.mjs --write -->
 
@@ -123,13 +188,30 @@ The stronger source wins, option by option:
 2. \`TUNICORN_…\` variables: \`--keep-alive\` is \`TUNICORN_KEEP_ALIVE\`; what may be repeated is separated by commas
    (\`TUNICORN_ENV\`: one NAME=VALUE a line). An empty variable counts as not set, except an empty list of addresses or headers
 3. \`GUNICORN_CMD_ARGS\`: options as on a command line, quoted as in a shell
-4. a configuration file: not yet
+4. the configuration file
 5. what gunicorn reads as defaults: \`WEB_CONCURRENCY\` (workers), \`PORT\` (bind to \`0.0.0.0:$PORT\`), \`FORWARDED_ALLOW_IPS\`
 6. the default
 
 Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
-with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. Reloading without a
-restart comes later; the last column says what it will take up.`;
+with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. \`tunicorn check\` reads
+everything, tells every mistake, and starts nothing. A reload (HUP) reads all of it anew; the last column says what it takes up.`;
+
+const FILES = `## The configuration file
+
+\`-c FILE\` names one, from the folder of the call. Without it \`tunicorn.toml\` in the folder of \`--chdir\` is read, else a
+\`pyproject.toml\` there with a table \`[tool.tunicorn]\`. Keys are the names of the options, with \`-\` or \`_\`, and \`app\` is the
+application. What may be repeated is a list; \`env\` and \`static\` can be tables. A complete \`tunicorn.toml\`:
+
+\`\`\`toml
+${EXAMPLE_FILE}\`\`\`
+
+Relative paths in it start from \`chdir\`, as everywhere; \`chdir\` itself starts from the folder of the file, and is the folder of
+the call when nobody sets it. The schema in docs/tunicorn.schema.json completes and checks keys in editors.
+
+\`-c gunicorn.conf.py\` (or \`python:MODULE\`) is executed by the Python of the application, in the folder of the call and with
+\`--chdir\` on \`sys.path\`. Its settings are taken, with gunicorn's names and types; its \`chdir\` starts from the folder of the call,
+as in gunicorn. Hooks are named and not run: they get objects of gunicorn's arbiter, which is not there. It is executed with the
+rights of whoever starts Tunicorn. A file that nobody named is not executed.`;
 
 function overview(): string {
   const rows = ROWS.map(
@@ -201,7 +283,23 @@ given gunicorn's own default asks for nothing and is always accepted.
 |---|---|---|
 ${rows.join('\n')}
 
-What gunicorn takes from its configuration file alone waits for ours: ${FILE_ONLY.map((name) => `\`${name}\``).join(', ')}.`;
+${fileOnlyOfPage()}`;
+}
+
+function fileOnlyOfPage(): string {
+  const rows = Object.entries(FILE_ONLY).map(([name, only]) => {
+    if (only.fate === 'application')
+      return `| \`${name}\` | taken | The application, where the command line names none |`;
+    if (only.fate === 'hook')
+      return `| \`${name}\` | not run | ${only.instead || 'nothing here does the same'} |`;
+    const fate = only.fate === 'refused' ? 'refused' : 'no effect';
+    return `| \`${name}\` | ${fate} | ${escapeCell(only.text)} |`;
+  });
+  return `What gunicorn takes from its configuration file alone:
+
+| name | fate | why, or what instead |
+|---|---|---|
+${rows.join('\n')}`;
 }
 
 function code(text: string): string {

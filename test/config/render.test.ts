@@ -42,6 +42,7 @@ describe('renderSettings', () => {
     const text = show(['-w', '3', 'app:app'], { TUNICORN_KEEP_ALIVE: '5', PORT: '81' });
     expect(text).toMatch(/^application +=\s+app:app$/m);
     expect(text).toMatch(/^workers +=\s+3 {3}\(--workers\)$/m);
+    expect(show(['-w', '2..8'])).toMatch(/^workers +=\s+2\.\.8 {3}\(--workers\)$/m);
     expect(text).toMatch(/^keep-alive +=\s+5 {3}\(TUNICORN_KEEP_ALIVE\)$/m);
     expect(text).toMatch(/^bind +=\s+0\.0\.0\.0:81 {3}\(PORT\)$/m);
     expect(text).toMatch(/^timeout +=\s+30$/m);
