@@ -64,6 +64,7 @@ class Response:
                 "start_response() was called twice without exc_info (PEP 3333, The start_response() Callable)"
             )
         self.head, self.length = encode_head(status, headers)
+        self.lane.window.check()
         return self.write
 
     def write(self, block: bytes) -> None:

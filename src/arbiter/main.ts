@@ -1,6 +1,7 @@
 /** `tunicorn APP`: prepares what the server needs, runs the arbiter, and leaves nothing behind. */
 import { fchownSync } from 'node:fs';
 import { type Address, parseAddress } from '../config/address.ts';
+import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
 import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/options.ts';
 import { UserError } from '../errors.ts';
@@ -23,7 +24,7 @@ export interface RunOptions {
   /** Lines about settings, for the log: options without effect, and the like. */
   readonly notes: readonly string[];
   /** Reads the configuration anew, for a reload. @throws {UserError} */
-  readonly reread: () => Loaded;
+  readonly reread: () => Promise<Loaded>;
 }
 
 /**
@@ -72,7 +73,7 @@ interface Preparation {
   readonly log: Logger;
   /** What has to be undone at the end, last first. */
   readonly cleanup: (() => void)[];
-  readonly reread: () => Loaded;
+  readonly reread: () => Promise<Loaded>;
 }
 
 interface Prepared {
@@ -113,8 +114,11 @@ async function prepare(settings: Settings, { log, cleanup, reread }: Preparation
   const reloads = new Reloads({
     log,
     read: async () => {
-      const { settings: next } = reread();
-      return { setup: (await setUp(next, rights)).setup, restart: '' };
+      const before = arbiter.setup.settings;
+      const { settings: wanted } = await reread();
+      const next = await setUp(reloadedSettings(before, wanted), rights);
+      await runCommand({ ...commandOf(next.setup, '--on-reload'), rights, output: log.fd });
+      return { setup: next.setup, restart: restartNote(compareSettings(before, wanted)) };
     },
     begin: (next) => arbiter.renew(next),
     count: () => count(arbiter.state.target, 'worker'),

@@ -9,7 +9,7 @@ import { count, name } from './journal.ts';
 import type { Reloads } from './reload.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
-import type { Controlled, Outcome, Status } from './status.ts';
+import type { Controlled, Outcome, Status } from '../status.ts';
 import { survey } from './survey.ts';
 import { Terminal } from './terminal.ts';
 

@@ -2,7 +2,7 @@
 import { UserError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Setup } from './fleet.ts';
-import type { Outcome } from './status.ts';
+import type { Outcome } from '../status.ts';
 
 /** What a reload starts from. */
 export interface Reread {

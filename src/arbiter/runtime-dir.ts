@@ -72,8 +72,47 @@ export class RuntimeDir {
     return join(this.path, 'control');
   }
 
+  /** Says whose folder it is, for the commands that look for a server. */
+  describe(server: Omit<ServerInfo, 'pid' | 'control'>): void {
+    writeFileSync(join(this.path, INFO), JSON.stringify(server), { mode: 0o600 });
+  }
+
   remove(): void {
     removeFolder(this.path);
+  }
+}
+
+const INFO = 'server.json';
+
+/** A server that runs on this machine. */
+export interface ServerInfo {
+  readonly pid: number;
+  /** Path of its control socket. */
+  readonly control: string;
+  /** What it serves and from which folder; empty when they may not be read. */
+  readonly app: string;
+  readonly folder: string;
+}
+
+/** The servers that run, as far as their folders can be seen. */
+export function findServers(): ServerInfo[] {
+  const parents = new Set([process.env.XDG_RUNTIME_DIR ?? '/tmp', tmpdir(), '/tmp']);
+  return [...parents].flatMap((parent) =>
+    list(parent).flatMap((name) => {
+      const pid = Number(NAME.exec(name)?.[1] ?? 0);
+      const path = join(parent, name);
+      if (pid === 0 || !isAlive(pid) || !existsSync(join(path, 'control'))) return [];
+      return [{ pid, control: join(path, 'control'), ...readInfo(join(path, INFO)) }];
+    }),
+  );
+}
+
+function readInfo(path: string): { app: string; folder: string } {
+  try {
+    const { app = '', folder = '' } = JSON.parse(readFileSync(path, 'utf8')) as Partial<ServerInfo>;
+    return { app, folder };
+  } catch {
+    return { app: '', folder: '' };
   }
 }
 

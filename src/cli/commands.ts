@@ -3,6 +3,7 @@
  * that every option keeps its meaning; an application of that name is written `check:application`.
  */
 import { check } from './check.ts';
+import { CONTROL } from './control.ts';
 import type { CommandOptions } from './main.ts';
 
 export interface Command {
@@ -18,6 +19,7 @@ export interface Command {
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   check: { help: 'Reads the configuration, tells every mistake and what would be served', run: check },
+  ...CONTROL,
 };
 
 /** For `--help`. */

@@ -53,12 +53,12 @@ export async function run(argv: readonly string[], options: CommandOptions): Pro
       return (await import('../arbiter/check.ts')).checkApplication(loaded.settings);
     case 'serve':
       requireApplication(loaded.settings);
-      return serve(loaded, () => loadSettings({ argv, env, cwd }));
+      return serve(loaded, () => readSettings({ argv, env, cwd }));
   }
 }
 
 /** The arbiter is loaded only now: `--help` and mistakes are answered without it. */
-async function serve({ settings, notes }: Loaded, reread: () => Loaded): Promise<number> {
+async function serve({ settings, notes }: Loaded, reread: () => Promise<Loaded>): Promise<number> {
   const { runArbiter } = await import('../arbiter/main.ts');
   return runArbiter(settings, { notes, reread });
 }
