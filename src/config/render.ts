@@ -218,7 +218,13 @@ function overview(): string {
     ([, option]) =>
       `| [\`--${option.name}\`](#--${option.name}) | ${option.short ? `\`-${option.short}\`` : ''} | ${code(shownDefault(option))} | ${option.unit ?? ''} | ${option.reloadable ? 'yes' : 'no'} |`,
   );
-  return ['| option | short | default | unit | reloadable |', '|---|---|---|---|---|', ...rows].join('\n');
+  return [
+    '## All options',
+    '',
+    '| option | short | default | unit | reloadable |',
+    '|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
 }
 
 function sectionOfPage(section: string): string {

@@ -240,6 +240,24 @@ describe('the file that is read', () => {
     expect(mistakes(['-c', name])).toBe(message);
   });
 
+  it('is no pyproject.toml of others, whatever is wrong with it', () => {
+    write('pyproject.toml', 'name = ');
+    expect(load().file).toBe('');
+    write('pyproject.toml', 'name = \n[tool.tunicorn]');
+    expect(mistakes()).toBe('pyproject.toml:1:8: This is no TOML: invalid value.');
+  });
+
+  it('has a chdir of its own, from its own folder, and a stronger one from that of the call', () => {
+    mkdirSync(join(cwd, 'other'));
+    write('site/x.toml', 'chdir = "static"');
+    expect(load(['-c', 'site/x.toml']).settings.chdir).toBe(join(cwd, 'site/static'));
+    expect(load(['-c', 'site/x.toml', '--chdir', 'other']).settings.chdir).toBe(join(cwd, 'other'));
+    write('site/x.toml', 'chdir = "other"');
+    expect(mistakes(['-c', 'site/x.toml', '--chdir', 'other'])).toBe(
+      `site/x.toml:1: "other" is no good value for chdir. There is no folder ${join(cwd, 'site/other')}.`,
+    );
+  });
+
   it('is not asked for by --help and --version', () => {
     write('tunicorn.toml', 'x = ');
     expect([load(['--help']).action, load(['-v']).action]).toEqual(['help', 'version']);
