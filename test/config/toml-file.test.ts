@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../src/config/load.ts';
-import { EXAMPLE_FILE, renderSettings } from '../../src/config/render.ts';
+import { EXAMPLE_FILE } from '../../src/config/page.ts';
+import { renderSettings } from '../../src/config/render.ts';
 import { UserError } from '../../src/errors.ts';
 
 let cwd: string;
