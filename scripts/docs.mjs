@@ -12,7 +12,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PAGES = [
   {
     page: 'docs/configuration.md',
-    module: 'dist/config/render.js',
+    module: 'dist/config/page.js',
     render: 'renderConfigurationPage',
     marker: null,
   },

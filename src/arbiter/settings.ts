@@ -46,16 +46,23 @@ async function execute(
   const args = [PROGRAM, file.location, file.chdir, ...GUNICORN_NAMES];
   // What the file prints is for people to see, and standard output may be a log by now.
   const child = spawn(python.path, args, { cwd, env, stdio: ['ignore', 2, 2, 'pipe'] });
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  const report = child.stdio[3] as Readable;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill('SIGKILL');
+    // A process that the file started may hold the other end for ever.
+    report.destroy();
+  }, timeoutMs);
   const end = new Promise<string>((done, fail) => {
     child.on('error', fail);
     child.on('exit', (code, signal) => done(signal === null ? `status ${code}` : `signal ${signal}`));
   });
   try {
-    const [how, report] = await Promise.all([end, text(child.stdio[3] as Readable)]);
-    if (report !== '') return JSON.parse(report) as PythonReport;
-    const late = child.killed ? `was not done after ${timeoutMs / 1000} s` : `ended Python with ${how}`;
-    throw new UserError(`The configuration file ${shown} ${late}. It should only set names.`);
+    const [how, said] = await Promise.all([end, text(report).catch(() => '')]);
+    if (said !== '') return JSON.parse(said) as PythonReport;
+    const what = late ? `was not done after ${timeoutMs / 1000} s` : `ended Python with ${how}`;
+    throw new UserError(`The configuration file ${shown} ${what}. It should only set names.`);
   } finally {
     clearTimeout(timer);
   }

@@ -198,7 +198,9 @@ function readAll(
     from[key] = given.from;
     const inFile = file?.given.get(key);
     // What a stronger source covers today is a mistake all the same.
-    if (inFile !== undefined && inFile !== given) readValue(option, inFile, { folder, wrong });
+    if (inFile !== undefined && inFile !== given) {
+      readValue(option, inFile, { folder: key === 'chdir' ? (file?.folder ?? folder) : folder, wrong });
+    }
     return readValue(option, given, { folder, wrong });
   };
   const inFile = file !== null && firstOf(sources, 'chdir', OPTIONS.chdir) === file.given.get('chdir');

@@ -28,8 +28,10 @@ type Table = Readonly<Record<string, unknown>>;
  */
 export function readTomlFile({ path, shown }: TomlFile): FileSettings | null {
   const text = textOf(path, shown);
-  const document = parsed(text, shown);
   const base = basename(path) === 'pyproject.toml' ? ['tool', 'tunicorn'] : [];
+  // The mistakes in a file that is not about us are nothing to end a start for.
+  if (base.length > 0 && !text.includes('tunicorn')) return null;
+  const document = parsed(text, shown);
   const table = base.reduce<unknown>((inner, key) => (isTable(inner) ? inner[key] : undefined), document);
   if (table === undefined) return null;
   const line = lineFinder(text);

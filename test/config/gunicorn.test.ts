@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { FILE_ONLY, FLAG_OF_NAME, FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
+import { GUNICORN_NAMES } from '../../src/config/gunicorn-file.ts';
 import { type Option, ROWS } from '../../src/config/options.ts';
 
 interface Setting {
@@ -120,6 +121,13 @@ describe.skipIf(list === null)(
         expect(cli).toContain(`--${FLAG_OF_NAME[name] ?? name.replaceAll('_', '-')}`);
       },
     );
+
+    it('is looked for in its configuration files, and nothing else is', () => {
+      const outside = ['config', 'check_config', 'print_config'];
+      const names = settings.map(({ name }) => name).filter((name) => !outside.includes(name));
+      const later = ['websocket_max_message_size'];
+      expect(GUNICORN_NAMES.filter((name) => !later.includes(name)).sort()).toEqual(names.sort());
+    });
 
     it('is a flag of gunicorn, where we say so', () => {
       const known = new Set(settings.flatMap(({ cli }) => cli));

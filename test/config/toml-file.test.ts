@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSettings } from '../../src/config/load.ts';
-import { EXAMPLE_FILE, renderSettings } from '../../src/config/render.ts';
+import { EXAMPLE_FILE } from '../../src/config/page.ts';
+import { renderSettings } from '../../src/config/render.ts';
 import { UserError } from '../../src/errors.ts';
 
 let cwd: string;
@@ -238,6 +239,24 @@ describe('the file that is read', () => {
   ])('must be there: %s', (name, message) => {
     mkdirSync(join(cwd, 'folder.toml'));
     expect(mistakes(['-c', name])).toBe(message);
+  });
+
+  it('is no pyproject.toml of others, whatever is wrong with it', () => {
+    write('pyproject.toml', 'name = ');
+    expect(load().file).toBe('');
+    write('pyproject.toml', 'name = \n[tool.tunicorn]');
+    expect(mistakes()).toBe('pyproject.toml:1:8: This is no TOML: invalid value.');
+  });
+
+  it('has a chdir of its own, from its own folder, and a stronger one from that of the call', () => {
+    mkdirSync(join(cwd, 'other'));
+    write('site/x.toml', 'chdir = "static"');
+    expect(load(['-c', 'site/x.toml']).settings.chdir).toBe(join(cwd, 'site/static'));
+    expect(load(['-c', 'site/x.toml', '--chdir', 'other']).settings.chdir).toBe(join(cwd, 'other'));
+    write('site/x.toml', 'chdir = "other"');
+    expect(mistakes(['-c', 'site/x.toml', '--chdir', 'other'])).toBe(
+      `site/x.toml:1: "other" is no good value for chdir. There is no folder ${join(cwd, 'site/other')}.`,
+    );
   });
 
   it('is not asked for by --help and --version', () => {
