@@ -10,6 +10,7 @@ from typing import Callable, List
 from .arbiter import DESCRIPTOR, Arbiter, Start
 from .control import Control
 from .errorlog import ErrorLog
+from .hooks import HookedWorker, Hooks
 from .leave import leave
 from .loader import LoadError, load
 from .signals import die_with_parent, free_children, ignore_signals
@@ -33,8 +34,14 @@ def main() -> None:
     if start.threads == 1:
         control.use_signal()
     began = monotonic()
+    me = HookedWorker(start.worker, os.getpid(), start.generation, start.app)
     try:
+        hooks = Hooks(start.hooks, log)
+        if start.mode == "worker":
+            hooks.load("post_fork", me)
         found = load(start.app, start.chdir)
+        if start.mode == "worker":
+            hooks.load("worker_ready", me)
     except LoadError as error:
         arbiter.say("failed", code=error.code, message=str(error), traceback=error.traceback)
         leave(3)
@@ -47,7 +54,7 @@ def main() -> None:
         found=found.found,
         mounts=found.mounts,
         mountsWhy=found.mounts_why,
-        hooks=[],
+        hooks=hooks.names,
     )
     if start.mode == "check":
         leave(0)
@@ -63,6 +70,8 @@ def main() -> None:
     except Exception as error:
         log.log("critical", "Worker %d: %s" % (start.worker, format_error(error, error.__traceback__)))
         leave(1)
+    finally:
+        hooks.call("worker_exit", me)
     leave(0)
 
 
