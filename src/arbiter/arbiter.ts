@@ -96,6 +96,11 @@ export class Arbiter {
     return this.#clock.now();
   }
 
+  /** What new workers run with. */
+  get setup(): Setup {
+    return this.fleet.setup(this.state.generation);
+  }
+
   /** The application in full, once it has been loaded. */
   get app(): string {
     return this.#journal.app;
@@ -123,8 +128,14 @@ export class Arbiter {
   /** Begins to replace every worker by one of the new setup. @returns its generation. */
   renew(setup: Setup): number {
     this.#failure = '';
+    const { workers: before } = this.setup.settings;
+    const { min, max } = setup.settings.workers;
     this.order({ type: 'reload', limits: limitsOf(setup.settings) });
     this.fleet.prepare(this.state.generation, setup);
+    // What TTIN, TTOU or `tunicorn scale` made of it stays, unless the configuration says something new.
+    if (min !== before.min || max !== before.max) {
+      this.order({ type: 'scale', min, max, target: min === max ? min : this.state.target });
+    }
     return this.state.generation;
   }
 

@@ -26,14 +26,24 @@ const MOST_CONNECTIONS = 50;
 
 export class ControlServer {
   readonly #server: Server;
+  readonly #open: ReadonlySet<Socket>;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, open: ReadonlySet<Socket>) {
     this.#server = server;
+    this.#open = open;
   }
 
   /** Listens on `path`. @throws {Error} with the system's code when that cannot be. */
-  static open(path: string, { controlled, log }: { controlled: Controlled; log: Logger }): Promise<ControlServer> {
-    const server = createServer((socket) => converse(socket, { controlled, log }));
+  static open(
+    path: string,
+    { controlled, log }: { controlled: Controlled; log: Logger },
+  ): Promise<ControlServer> {
+    const open = new Set<Socket>();
+    const server = createServer((socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      converse(socket, { controlled, log });
+    });
     server.maxConnections = MOST_CONNECTIONS;
     // From its first moment: a umask, since a chmod afterwards would come too late for somebody quick.
     const umask = process.umask(0o177);
@@ -41,15 +51,16 @@ export class ControlServer {
       server.once('error', reject);
       server.listen(path, () => {
         chmodSync(path, 0o600);
-        resolve(new ControlServer(server));
+        resolve(new ControlServer(server, open));
       });
       process.umask(umask);
     });
   }
 
-  /** Connections that wait for the end of the server end with it. */
+  /** Whoever waits for the end of the server hears of it now. Nobody is waited for. */
   close(): void {
     this.#server.close();
+    for (const socket of this.#open) socket.end().unref();
   }
 }
 
@@ -60,7 +71,7 @@ interface Context {
 
 function converse(socket: Socket, context: Context): void {
   let text = '';
-  const refuse = (why: string) => socket.end(`${JSON.stringify({ ok: false, text: why })}\n`);
+  const refuse = (why: string) => void socket.end(`${JSON.stringify({ ok: false, text: why })}\n`);
   const timer = setTimeout(() => refuse('No order came.'), PATIENCE_MS);
   socket.setEncoding('utf8');
   // A client that leaves changes nothing.

@@ -50,7 +50,8 @@ export class Logs {
 
   /** Log files belong to the workers' user, as with gunicorn, so that fronts and workers can open them, too. */
   #give(path: string, fd: number): void {
-    if (this.#rights !== null && path !== '' && path !== '-') fchownSync(fd, this.#rights.uid, this.#rights.gid);
+    if (this.#rights !== null && path !== '' && path !== '-')
+      fchownSync(fd, this.#rights.uid, this.#rights.gid);
   }
 
   #try(open: () => void): void {

@@ -2,8 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Address, formatUrl } from '../config/address.ts';
 import { METRICS_TYPE, renderMetrics } from '../observe/metrics.ts';
-import { bindError } from './sockets.ts';
 import type { Controlled } from '../status.ts';
+import { bindError } from './sockets.ts';
 
 const PATIENCE_MS = 5000;
 const MOST_CONNECTIONS = 20;
@@ -45,7 +45,11 @@ function close(server: Server): void {
   server.closeAllConnections();
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, controlled: Controlled): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  controlled: Controlled,
+): Promise<void> {
   const { method, url } = request;
   if (url?.split('?')[0] !== '/metrics') return refuse(response, 404, 'The figures are at /metrics.');
   if (method !== 'GET' && method !== 'HEAD') return refuse(response, 405, 'Only GET.');
@@ -59,6 +63,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, contro
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/plain', ...(status === 405 ? { Allow: 'GET, HEAD' } : {}) });
+  response.writeHead(status, {
+    'Content-Type': 'text/plain',
+    ...(status === 405 ? { Allow: 'GET, HEAD' } : {}),
+  });
   response.end(`${text}\n`);
 }

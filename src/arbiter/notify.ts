@@ -84,6 +84,7 @@ export class Notifier {
   /** What was said is still sent. */
   close(): void {
     this.#helper?.stdin?.end();
+    this.#helper?.unref();
     this.#helper = null;
   }
 

@@ -4,12 +4,12 @@ import { type WorkerRange, workerRange } from '../config/values.ts';
 import { UserError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { dumpStacks } from '../stack-file.ts';
+import type { Controlled, Outcome, Status } from '../status.ts';
 import type { Arbiter } from './arbiter.ts';
 import { count, name } from './journal.ts';
 import type { Reloads } from './reload.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
-import type { Controlled, Outcome, Status } from '../status.ts';
 import { survey } from './survey.ts';
 import { Terminal } from './terminal.ts';
 
@@ -19,6 +19,8 @@ export interface OrdersOptions {
   readonly reloads: Reloads;
   readonly listen: readonly string[];
   readonly stackFile: (owner: StackOwner) => string;
+  /** The server begins to stop. */
+  readonly onStop: () => void;
   readonly reopenLogs: () => void;
   /** Starts the successor; resolves when it serves, or has failed. */
   readonly upgrade: () => Promise<Outcome>;
@@ -59,7 +61,7 @@ export class Orders implements Controlled {
       case 'reopen':
         return this.#options.reopenLogs();
       case 'upgrade':
-        return void this.upgrade();
+        return void this.#replace();
       case 'winch':
         // In a terminal it only says that the window has another size.
         return this.#terminal.isThere ? undefined : this.#park(signal);
@@ -143,7 +145,14 @@ export class Orders implements Controlled {
     return { ok: true, text: 'Stopping.' };
   }
 
-  upgrade(): Promise<Outcome> {
+  async upgrade(): Promise<Outcome> {
+    const outcome = await this.#replace();
+    // USR2 leaves the end of this one to whoever sent it, as gunicorn's does; the command means the whole way.
+    if (outcome.ok) this.#stop('tunicorn upgrade', false);
+    return outcome;
+  }
+
+  #replace(): Promise<Outcome> {
     if (this.#arbiter.state.stop !== null) return Promise.resolve(refused('The server is stopping.'));
     return this.#options.upgrade();
   }
@@ -208,6 +217,7 @@ export class Orders implements Controlled {
     const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
     this.#stopping = { at: now, quick, by };
     this.#log.info(`Stopping (${by}): ${describeGrace(wantedMs)}`);
+    if (stop === null) this.#options.onStop();
     this.#arbiter.order({ type: 'stop', graceMs: wantedMs });
   }
 }

@@ -1,8 +1,8 @@
 /** Reloads: the configuration read anew, and the new generation followed until it serves or is thrown away. */
 import { UserError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Setup } from './fleet.ts';
 import type { Outcome } from '../status.ts';
+import type { Setup } from './fleet.ts';
 
 /** What a reload starts from. */
 export interface Reread {

@@ -33,6 +33,7 @@ export interface Bound {
 export interface BindOptions {
   /** Sockets that somebody opened for us already. Those that no address names are closed. */
   readonly inherited?: Inherited;
+  readonly warn?: (message: string) => void;
   /** For UNIX sockets: rights that they do not get. */
   readonly umask: number;
   /** Who owns a UNIX socket: the workers' user, as in gunicorn. */
@@ -69,7 +70,10 @@ export async function bindAll(addresses: readonly Address[], options: BindOption
       const wildcards = addresses.filter((other) => other.kind === 'tcp' && other.host === '0.0.0.0');
       bound.push(take(ready, address) ?? (await bind(address, { ...options, wildcards })));
     }
-    for (const { socket } of ready) socket.close();
+    for (const { socket } of ready) {
+      options.warn?.(`The socket ${socket.url} was passed on, and no --bind names it: it is closed.`);
+      socket.close();
+    }
     return bound;
   } catch (error) {
     for (const socket of bound) socket.close();

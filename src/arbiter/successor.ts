@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { describeEnd, type End } from './children.ts';
-import { type InheritedSocket, type Legacy, FIRST_SOCKET_FD, UPGRADE } from './inherited.ts';
+import { FIRST_SOCKET_FD, type InheritedSocket, type Legacy, UPGRADE } from './inherited.ts';
 
 export interface SuccessorOptions {
   /** The descriptors here, and the addresses in the words of `--bind`. */

@@ -1,11 +1,11 @@
 /** Gathers what the arbiter, its fronts and /proc know into one {@link Status}. */
 import type { FrontReport, PeerReport } from '../messages.ts';
+import type { FrontStatus, ServerState, Status, WorkerStatus } from '../status.ts';
 import { VERSION } from '../version.ts';
 import type { Arbiter } from './arbiter.ts';
 import { examine } from './checkup.ts';
 import type { FrontState, State, WorkerState } from './state.ts';
 import { isDegraded } from './state.ts';
-import type { FrontStatus, ServerState, Status, WorkerStatus } from '../status.ts';
 
 /** A front that takes longer is shown without its figures. */
 const PATIENCE_MS = 500;

@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Answer, Order } from '../arbiter/control-server.ts';
 import { findServers, type ServerInfo } from '../arbiter/runtime-dir.ts';
-import type { Status } from '../status.ts';
 import { UserError } from '../errors.ts';
+import type { Status } from '../status.ts';
 import type { Command } from './commands.ts';
 import type { CommandOptions } from './main.ts';
 import { chooseServer, rightsHint } from './servers.ts';
@@ -165,7 +165,9 @@ function ask(server: ServerInfo, order: Order, patienceMs: number): Promise<Answ
     };
     if (patienceMs > 0) {
       socket.setTimeout(patienceMs, () =>
-        fail(`The server (pid ${server.pid}) gave no answer for ${patienceMs / 1000} s. Is it stopped, or the machine overloaded?`),
+        fail(
+          `The server (pid ${server.pid}) gave no answer for ${patienceMs / 1000} s. Is it stopped, or the machine overloaded?`,
+        ),
       );
     }
     socket.setEncoding('utf8');

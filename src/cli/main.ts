@@ -58,9 +58,9 @@ export async function run(argv: readonly string[], options: CommandOptions): Pro
 }
 
 /** The arbiter is loaded only now: `--help` and mistakes are answered without it. */
-async function serve({ settings, notes }: Loaded, reread: () => Promise<Loaded>): Promise<number> {
+async function serve(loaded: Loaded, reread: () => Promise<Loaded>): Promise<number> {
   const { runArbiter } = await import('../arbiter/main.ts');
-  return runArbiter(settings, { notes, reread });
+  return runArbiter(loaded, { reread });
 }
 
 /** A mistake is told in its own words; what nobody foresaw with its stack, for a report. */

@@ -24,7 +24,8 @@ export function chooseServer(wanted: Wanted, servers: readonly ServerInfo[] = fi
   const [only] = here.length > 0 || wanted.chdir !== '' ? here : servers;
   const fitting = here.length > 0 || wanted.chdir !== '' ? here : servers;
   if (only !== undefined && fitting.length === 1) return only;
-  if (fitting.length > 1) throw new UserError(`Which server? There are ${fitting.length}:\n${table(fitting)}`);
+  if (fitting.length > 1)
+    throw new UserError(`Which server? There are ${fitting.length}:\n${table(fitting)}`);
   const others = servers.length === 0 ? '' : ` Elsewhere there are:\n${table(servers)}`;
   throw new UserError(
     wanted.chdir === ''
@@ -64,7 +65,9 @@ function readPid(path: string): number {
 export function rightsHint(pid: number): string {
   try {
     const { uid } = statSync(`/proc/${pid}`);
-    return uid === 0 ? 'it is root’s; use sudo.' : `it is that of user ${uid}; use sudo, or become that user.`;
+    return uid === 0
+      ? 'it is root’s; use sudo.'
+      : `it is that of user ${uid}; use sudo, or become that user.`;
   } catch {
     return 'use sudo.';
   }
@@ -72,6 +75,8 @@ export function rightsHint(pid: number): string {
 
 function table(servers: readonly ServerInfo[]): string {
   return servers
-    .map(({ pid, app, folder }) => `    --pid ${pid}    ${app || 'an application'} in ${folder || 'a folder'}`)
+    .map(
+      ({ pid, app, folder }) => `    --pid ${pid}    ${app || 'an application'} in ${folder || 'a folder'}`,
+    )
     .join('\n');
 }

@@ -1,7 +1,7 @@
 /** The figures of a server for Prometheus. What the fronts counted comes as numbers; prom-client adds up and writes. */
 import { AggregatorRegistry } from 'prom-client';
-import type { Status } from '../status.ts';
 import type { FrontReport, HistogramReport } from '../messages.ts';
+import type { Status } from '../status.ts';
 
 /** Content type of the text. */
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -81,11 +81,17 @@ function front(report: FrontReport): Metric[] {
       one(report.retried),
     ]),
     histogram(
-      { name: 'tunicorn_queue_wait_seconds', help: 'From the arrival of a request to its start in a worker.' },
+      {
+        name: 'tunicorn_queue_wait_seconds',
+        help: 'From the arrival of a request to its start in a worker.',
+      },
       report.queueWait,
     ),
     histogram(
-      { name: 'tunicorn_service_seconds', help: 'From the start of a request in a worker to the end of its answer.' },
+      {
+        name: 'tunicorn_service_seconds',
+        help: 'From the start of a request in a worker to the end of its answer.',
+      },
       report.service,
     ),
   ];
@@ -120,4 +126,3 @@ function histogram(
 function metric(described: Described, values: readonly Sample[]): Metric {
   return { ...described, values, aggregator: 'sum' };
 }
-
