@@ -90,6 +90,12 @@ export class Load implements AsyncDisposable {
     });
   }
 
+  /** Stops its process for a while, as a busy machine would: for the tests of the harness itself. */
+  freeze(ms: number): void {
+    this.#child.kill('SIGSTOP');
+    setTimeout(() => this.#child.kill('SIGCONT'), ms);
+  }
+
   /** Asks no more, waits for what is under way, and ends. */
   stop(): Promise<LoadReport> {
     this.#tell({ type: 'stop' });
