@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Status } from '../../../src/arbiter/status.ts';
-import { type Load, type LoadReport, startLoad } from '../../support/load.ts';
+import { type Load, type LoadReport, monotonicMs, startLoad } from '../../support/load.ts';
 import { cleanEnvironment, ROOT, type Server, startTunicorn } from '../../support/tunicorn.ts';
 
 const APPS = join(ROOT, 'test/apps');
@@ -197,6 +197,28 @@ export function residentBytes(pid: number): number {
   } catch {
     return 0;
   }
+}
+
+/** Watches how late the timers of the test's own process run, for strikes that it times itself. */
+export function watchTimer(): Pick<LoadReport, 'lateMs'> & Disposable {
+  const everyMs = 20;
+  const late: { readonly dueMs: number; readonly byMs: number }[] = [];
+  let dueMs = monotonicMs() + everyMs;
+  const timer = setInterval(() => {
+    const now = monotonicMs();
+    late.push({ dueMs, byMs: now - dueMs });
+    dueMs = now + everyMs;
+  }, everyMs);
+  return {
+    lateMs: (fromMs, toMs) =>
+      Math.max(
+        0,
+        ...late
+          .filter((each) => each.dueMs <= toMs && each.dueMs + each.byMs >= fromMs)
+          .map(({ byMs }) => byMs),
+      ),
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
 }
 
 function sumOverThreads(pid: number, read: (folder: string) => number): number {
