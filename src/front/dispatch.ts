@@ -78,7 +78,7 @@ export class Dispatcher {
       watch: (job) => this.#running.add(job),
       unwatch: (job) => this.#running.delete(job),
       onInvalid: (job, error) => log.error(`The answer to ${job.title} cannot be sent. ${error.message}`),
-      retry: (job) => this.#retry(job),
+      retry: (job, unread) => this.#retry(job, unread),
       onEnd: (job, lost) => this.#onJobEnd(job, lost),
     };
     this.#peerEvents = {
@@ -296,27 +296,29 @@ export class Dispatcher {
     this.#overdue.begin(job, place);
   }
 
-  /** A safe request may run once more, of which nothing has been seen. */
-  #retry(job: Job): boolean {
-    const { place } = job;
-    if (place === null || this.#settings.retry === 'off' || !SAFE.includes(job.exchange.head.method))
-      return false;
-    const { id, pid } = place.peer;
-    if (job.attempt > 1) {
-      this.#options.log.error(`${job.title} has killed two workers: it is answered 502 and not tried again`);
-      return false;
+  /** What no worker has seen may run elsewhere; of what one may have begun, only a safe request, and only once more. */
+  #retry(job: Job, unread: boolean): boolean {
+    if (job.place === null || !(unread || this.#mayRunAgain(job))) return false;
+    const { id, pid } = job.place.peer;
+    if (!unread) {
+      const what = `Worker ${id} (pid ${pid}) died while it handled ${job.title}`;
+      this.#options.log.warning(`${what}: it is tried once more`);
+      this.counters.retried++;
     }
-    this.#options.log.warning(
-      `Worker ${id} (pid ${pid}) died while it handled ${job.title}: it is tried once more`,
-    );
     this.#leavePlace(job, true);
-    this.counters.retried++;
-    job.rewind();
+    job.rewind(!unread);
     job.exchange.onGone = () => this.#leave(job);
     this.#queue.pushAgain(job, performance.now());
     this.#waiting.add(job);
     this.#assign();
     return true;
+  }
+
+  #mayRunAgain(job: Job): boolean {
+    if (this.#settings.retry === 'off' || !SAFE.includes(job.exchange.head.method)) return false;
+    if (job.attempt === 1) return true;
+    this.#options.log.error(`${job.title} has killed two workers: it is answered 502 and not tried again`);
+    return false;
   }
 
   #onJobEnd(job: Job, lost: boolean): void {
