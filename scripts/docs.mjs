@@ -1,5 +1,5 @@
 /**
- * The parts of `docs/` that are generated from code: the page of options, and the diagram of a connection's
+ * The parts of `docs/` that are generated from code: the page of options, their schema, and the diagram of a connection's
  * states. `node scripts/docs.mjs` tells which are stale; with `--write` it brings them up to date.
  */
 import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
@@ -12,8 +12,14 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PAGES = [
   {
     page: 'docs/configuration.md',
-    module: 'dist/config/render.js',
+    module: 'dist/config/page.js',
     render: 'renderConfigurationPage',
+    marker: null,
+  },
+  {
+    page: 'docs/tunicorn.schema.json',
+    module: 'dist/config/schema.js',
+    render: 'renderSchema',
     marker: null,
   },
   {

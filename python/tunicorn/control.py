@@ -13,14 +13,20 @@ import os
 import signal
 import socket
 from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
-from select import POLLIN
+from select import POLLIN, POLLOUT
 from threading import Thread
-from typing import Callable, Dict, Optional
+from types import FrameType
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional
 
 from .arbiter import Arbiter, poll_once
 from .errorlog import ErrorLog
-from .protocol import ABANDON, DRAIN, FrameError
+from .interrupt import RequestTimeout
+from .protocol import ABANDON, DRAIN, DUMP, INTERRUPT, REOPEN, STACK, FrameError, encode, encode_fields
 from .session import Session
+from .stacks import all_stacks, stack_of
+
+if TYPE_CHECKING:
+    from .lane import Lane
 
 _SIGIO = int(signal.SIGIO)
 
@@ -29,12 +35,19 @@ _SIGIO = int(signal.SIGIO)
 Abandoned = Dict[int, None]
 _ABANDONED_LIMIT = 1000
 
+#: How long an answer may wait for a front that does not read. Then the front is no front any more.
+_PATIENCE_SECONDS = 1.0
+
 
 class Control:
     """Takes orders, whoever calls `drain`: the signal handler, the main thread, or a thread in need."""
 
     def __init__(self, arbiter: Arbiter, log: ErrorLog) -> None:
         self.abandoned: Abandoned = {}
+        #: To be set before the first session.
+        self.lanes: List[Lane] = []
+        #: Opens the log files anew.
+        self.reopen: Callable[[], None] = _nothing
         #: The front said DRAIN: leave as soon as the lanes are dry.
         self.draining = False
         self._arbiter = arbiter
@@ -43,8 +56,12 @@ class Control:
         self._by_signal = False
         self._busy = False
         self._again = False
+        #: What the signal interrupted; None outside of its handler.
+        self._frame: Optional[FrameType] = None
+        #: The lane in whose request the handler is to raise, once it has done everything else.
+        self._overdue: Optional[Lane] = None
         # One object: a new bound method each time would never be the one that is installed.
-        self._handler: Callable[[int, object], None] = self._on_signal
+        self._handler: Callable[[int, Optional[FrameType]], None] = self._on_signal
 
     def use_signal(self) -> None:
         """Installs the handler, then asks for the signal (in this order: unhandled, SIGIO ends a process)."""
@@ -120,13 +137,33 @@ class Control:
         elif kind == DRAIN:
             self.draining = True
             session.stop_reading()
+        elif kind == DUMP:
+            self._dump(ident, session)
+        elif kind == INTERRUPT:
+            for lane in self.lanes:
+                if lane.window.interrupt(ident, self._frame):
+                    self._overdue = lane
+        elif kind == REOPEN:
+            self.reopen()
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
+    def _dump(self, ident: int, session: Session) -> None:
+        head, text = b"", ""
+        if ident == 0:
+            text = all_stacks(self.lanes, self._frame)
+        for lane in self.lanes:
+            if ident and lane.window.ident == ident:
+                text = stack_of(lane, self._frame)
+                head = encode_fields([("thread", "lane-%d" % lane.number)])
+        body = text.encode("utf-8", "backslashreplace")
+        send_all(session, encode(STACK, ident=ident, head=head, body=body))
+
+    def _on_signal(self, _number: int, frame: Optional[FrameType]) -> None:
         # A second signal may interrupt this very handler: it only leaves a note.
         self._again = True
         if self._busy:
             return
         self._busy = True
+        self._frame = frame
         try:
             while self._again:
                 self._again = False
@@ -135,7 +172,13 @@ class Control:
             # The application was at the end of its stack or memory: `guard` looks again.
             self._again = True
         finally:
+            self._frame = None
             self._busy = False
+        lane, self._overdue = self._overdue, None
+        if lane:
+            # From here it goes up through the application's code, which the signal interrupted.
+            lane.before_interrupt()
+            raise RequestTimeout
 
     def _watch_from_thread(self) -> None:
         Thread(target=self._watch, name="tunicorn-control", daemon=True).start()
@@ -145,6 +188,24 @@ class Control:
             self.wait()
             # Between two sessions only the arbiter is watched.
             self._arbiter.pause(0.02)
+
+
+def send_all(session: Session, data: bytes) -> None:
+    """Sends on control, which nobody else writes to. The session ends when the front does not take it in time."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[session.control.send(view, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            if not poll_once([(session.control.fileno(), POLLOUT)], _PATIENCE_SECONDS):
+                session.cut()
+                return
+        except OSError:
+            return
+
+
+def _nothing() -> None:
+    pass
 
 
 def _raise_sigio(descriptor: int, on: bool) -> None:

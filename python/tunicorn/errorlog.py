@@ -57,6 +57,24 @@ class ErrorLog:
         stamp = time.strftime("[%Y-%m-%d %H:%M:%S %z]")
         self.write("%s [%d] [%s] %s\n" % (stamp, os.getpid(), level.upper(), text.rstrip("\n")))
 
+    def reopen(self, path: str, captured: bool) -> None:
+        """After a rotation: writes to the file that has this path now; if that cannot be, goes on as before.
+
+        `captured`: standard output and standard error lead there, too.
+        """
+        if not path:
+            return
+        try:
+            fresh = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY, 0o666)
+        except OSError as error:
+            self.log("error", "Cannot reopen the log %s: %s. The old file goes on." % (path, error.strerror))
+            return
+        # One step each: another thread's write goes to the old file or to the new one, whole.
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        for standard in (1, 2) if captured else ():
+            os.dup2(fresh, standard)
+        os.close(fresh)
+
     def renew_lock(self) -> None:
         """For a forked child: the thread that held the lock is not there any more."""
         self._lock = Lock()

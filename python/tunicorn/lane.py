@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from socket import socket
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable, List, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
 from .headers import encode_head
+from .interrupt import RequestTimeout, ThreadWindow, Window
 from .protocol import (
     FAILED,
     LAST,
@@ -43,12 +45,19 @@ class Lane:
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
         self._socket: socket
+        #: When what runs here may be interrupted.
+        self.window = self.make_window()
+        self._environ: Environ = {}
         #: The front is not there any more; what is left of the answer is dropped.
         self._lost = False
+
+    def make_window(self) -> Window:
+        return Window()
 
     def serve(self, connection: socket) -> None:
         """Answers what comes until the connection ends."""
         self._socket, self._lost = connection, False
+        self.window.thread = get_ident()
         decoder = Decoder()
         try:
             while not self._lost:
@@ -78,7 +87,24 @@ class Lane:
         if self.worker.prefix and not shift_path(environ, self.worker.prefix):
             self.refuse_path(ident)
             return
+        self._environ = environ
         response = Response(self, ident, environ)
+        window = self.window
+        try:
+            try:
+                window.begin(ident)
+                self.run(response, flags, body)
+            finally:
+                window.end()
+        except RequestTimeout:
+            # It arrived in code of ours, in a thread's lane. Perhaps nothing more goes out: the front does not wait for it.
+            window.end()
+        if self._abandoned:
+            self._abandoned.pop(ident, None)
+
+    def run(self, response: Response, flags: int, body: bytes) -> None:
+        """The application's part: from its call to the end of `close()`."""
+        environ = response.environ
         result: Any = None
         source: Any = None
         try:
@@ -95,22 +121,28 @@ class Lane:
             self.close(response, result)
         if flags and source is not None:
             source.close()
-        if self._abandoned:
-            self._abandoned.pop(ident, None)
 
     def close(self, response: Response, result: Any) -> None:
         """PEP 3333, "Specification Details": close() is called however the request ended."""
+        self.window.unshield()
         try:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
         except BaseException as error:
+            self.window.shield()
             self.log_failure(response, error, "Error closing the response to")
 
     def fail(self, response: Response, error: BaseException) -> None:
         """Logs what the application raised; tells the front, unless the client has its whole answer already."""
+        if isinstance(error, RequestTimeout):
+            self.window.arrived()
+        self.window.shield()
         if isinstance(error, ClientGone):
             trace = ""
+        elif isinstance(error, RequestTimeout):
+            # The front has told it, with the stack.
+            trace = format_error(error, application_part(error))
         else:
             trace = self.log_failure(response, error, "Error handling request")
         if response.complete:
@@ -150,13 +182,37 @@ class Lane:
 
     def has_left(self, ident: int) -> bool:
         """Whether nobody waits for further blocks of this answer."""
+        self.window.check()
         return self._lost or ident in self._abandoned
 
-    def write(self, data: Union[bytes, memoryview]) -> None:
+    def write(self, data: bytes, more: Union[bytes, memoryview] = b"") -> None:
         """Sends to the front; what it cannot get any more is dropped."""
         if self._lost:
             return
         try:
             self._socket.sendall(data)
+            if more:
+                self._socket.sendall(more)
         except OSError:
             self._lost = True
+
+    @property
+    def title(self) -> str:
+        """How the request that runs is called."""
+        return "%s %s" % (self._environ.get("REQUEST_METHOD", ""), self._environ.get("RAW_URI", ""))
+
+    def before_interrupt(self) -> None:
+        """Right before the request that runs is interrupted."""
+
+
+class ThreadLane(Lane):
+    """A lane with a thread of its own, beside others."""
+
+    def make_window(self) -> Window:
+        return ThreadWindow()
+
+    def write(self, data: bytes, more: Union[bytes, memoryview] = b"") -> None:
+        """An interrupt that arrived half way would leave half a frame."""
+        self.window.shield()
+        super().write(data, more)
+        self.window.unshield()

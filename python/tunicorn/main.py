@@ -10,9 +10,11 @@ from typing import Callable, List
 from .arbiter import DESCRIPTOR, Arbiter, Start
 from .control import Control
 from .errorlog import ErrorLog
+from .hooks import HookedWorker, Hooks
 from .leave import leave
 from .loader import LoadError, load
 from .signals import die_with_parent, free_children, ignore_signals
+from .stacks import forget_signal, write_on_signal
 from .tracebacks import format_error
 from .worker import FrontLost, Worker
 
@@ -25,14 +27,21 @@ def main() -> None:
     start = arbiter.read_start()
     log = ErrorLog(start.error_log, start.log_level)
     settle(start)
+    write_on_signal(start.stack_file)
     control = Control(arbiter, log)
-    let_go: List[Callable[[], None]] = [lambda: os.close(DESCRIPTOR)]
+    let_go: List[Callable[[], None]] = [lambda: os.close(DESCRIPTOR), forget_signal]
     free_children(before, let_go)
     if start.threads == 1:
         control.use_signal()
     began = monotonic()
+    me = HookedWorker(start.worker, os.getpid(), start.generation, start.app)
     try:
+        hooks = Hooks(start.hooks, log)
+        if start.mode == "worker":
+            hooks.load("post_fork", me)
         found = load(start.app, start.chdir)
+        if start.mode == "worker":
+            hooks.load("worker_ready", me)
     except LoadError as error:
         arbiter.say("failed", code=error.code, message=str(error), traceback=error.traceback)
         leave(3)
@@ -45,7 +54,7 @@ def main() -> None:
         found=found.found,
         mounts=found.mounts,
         mountsWhy=found.mounts_why,
-        hooks=[],
+        hooks=hooks.names,
     )
     if start.mode == "check":
         leave(0)
@@ -61,6 +70,8 @@ def main() -> None:
     except Exception as error:
         log.log("critical", "Worker %d: %s" % (start.worker, format_error(error, error.__traceback__)))
         leave(1)
+    finally:
+        hooks.call("worker_exit", me)
     leave(0)
 
 

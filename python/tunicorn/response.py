@@ -64,6 +64,7 @@ class Response:
                 "start_response() was called twice without exc_info (PEP 3333, The start_response() Callable)"
             )
         self.head, self.length = encode_head(status, headers)
+        self.lane.window.check()
         return self.write
 
     def write(self, block: bytes) -> None:
@@ -73,6 +74,7 @@ class Response:
             self.send(block, self.is_last(block))
         elif block:
             self.lane.too_much(self)
+        self.lane.window.check()
 
     def is_last(self, block: bytes) -> bool:
         """Whether Content-Length says that nothing can follow this block."""
@@ -134,8 +136,7 @@ class Response:
         if len(block) <= _JOIN_LIMIT:
             self.lane.write(header + head + block)
         else:
-            self.lane.write(header + head)
-            self.lane.write(block)
+            self.lane.write(header + head, block)
 
     def send_parts(self, block: Union[bytes, memoryview], last: bool) -> None:
         """Sends a long block piece by piece, and what is left of it to nobody once the client has gone."""

@@ -13,7 +13,7 @@ from .arbiter import Arbiter, Start
 from .control import Control
 from .environ import base_environ, script_name
 from .errorlog import ErrorLog
-from .lane import Lane
+from .lane import Lane, ThreadLane
 from .session import GIVE_UP_SECONDS, Session, connect
 from .tracebacks import format_error
 
@@ -47,6 +47,10 @@ class Worker:
         self.base_environ = base_environ(start, log)
         self.prefix = script_name()
         self.after_request: Callable[[], None] = control.guard if start.threads == 1 else _nothing
+        kind = ThreadLane if start.threads > 1 else Lane
+        self.lanes: List[Lane] = [kind(self, number) for number in range(start.threads)]
+        control.lanes = self.lanes
+        control.reopen = lambda: log.reopen(start.error_logfile, start.captured)
         self._session: Optional[Session] = None
         self._forked = False
 
@@ -83,16 +87,16 @@ class Worker:
             os._exit(0)
 
     def _serve_here(self, session: Session) -> None:
-        Lane(self, 0).serve(session.lanes[0])
+        self.lanes[0].serve(session.lanes[0])
         session.lanes[0].close()
 
     def _start_lanes(self) -> Callable[[Session], None]:
         inboxes: List[SimpleQueue[Optional[socket]]] = [SimpleQueue() for _ in range(self.start.threads)]
         threads = [
             Thread(
-                target=self._run_lane, args=(Lane(self, number), inbox), name="lane-%d" % number, daemon=True
+                target=self._run_lane, args=(lane, inbox), name="lane-%d" % lane.number, daemon=True
             )
-            for number, inbox in enumerate(inboxes)
+            for lane, inbox in zip(self.lanes, inboxes)
         ]
         for thread in threads:
             thread.start()

@@ -2,67 +2,113 @@
  * The loop: signals and what children say are only queued; each turn works them off, then plans, then
  * performs. Nothing here waits, so the arbiter stays able to judge when everything else is stuck.
  */
+import { Clock } from '../clock.ts';
 import type { Address } from '../config/address.ts';
-import type { FromFront, FromWorker } from '../messages.ts';
+import type { Settings } from '../config/options.ts';
+import type { Cause, FromFront, FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
+import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
-import { type ChildEvent, Fleet, type FleetOptions } from './fleet.ts';
+import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.ts';
+import { Heart } from './heart.ts';
+import { Inquiries } from './inquiry.ts';
 import { count, describeFailure, Journal, name } from './journal.ts';
+import { Performer } from './perform.ts';
 import { type Action, plan } from './plan.ts';
-import { SIGNALS, type SignalName } from './signals.ts';
 import { bindError } from './sockets.ts';
-import { apply, type Change, createState, type State } from './state.ts';
-import { Terminal } from './terminal.ts';
+import { createState, isDegraded, type Limits, type State } from './state.ts';
 
 export interface ArbiterOptions extends FleetOptions {
+  readonly setup: Setup;
   /** What `sockets` were bound to. */
   readonly addresses: readonly Address[];
+  /** The new generation serves alone, or was thrown away because of `failure`. */
+  readonly onReload: (failure: string | null) => void;
 }
 
-type Event = ChildEvent | { readonly type: 'signal'; readonly name: SignalName };
+/** Forever stands for 0 in settings. */
+const orNever = (amount: number) => (amount === 0 ? Number.POSITIVE_INFINITY : amount);
 
-/** What INT and QUIT leave to requests in flight. */
-const QUICK_MS = 3000;
-/** npm, a shell or a supervisor may pass on a signal that we got already: that is not a second one. */
-const ECHO_MS = 1000;
-/** The longest that a timer of Node's can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export function limitsOf(settings: Settings): Limits {
+  return {
+    graceMs: settings.gracefulTimeout * 1000,
+    bootMs: orNever(settings.bootTimeout * 1000),
+    maxAgeMs: orNever(settings.maxAge * 1000),
+    maxMemory: orNever(settings.maxMemory),
+    surge: settings.reloadSurge,
+    preload: settings.preload,
+  };
+}
 
 export class Arbiter {
+  readonly state: State;
+  readonly fleet: Fleet;
+  readonly inquiries: Inquiries;
+  /** Workers that were replaced, by cause. */
+  readonly restarts = new Map<Cause, number>();
+  /** Ready for the first time, or ready again. */
+  onReady: () => void = () => {};
   readonly #options: ArbiterOptions;
   readonly #log: Logger;
   readonly #journal: Journal;
-  readonly #state: State;
-  readonly #terminal = new Terminal();
-  readonly #fleet: Fleet;
+  readonly #clock = new Clock();
+  readonly #performer: Performer;
+  readonly heart: Heart;
   /** Workers that have told of the application, loaded or not. */
   readonly #told = new Map<number, FromWorker['event']>();
-  readonly #events: Event[] = [];
+  readonly #events: ChildEvent[] = [];
+  /** Why the new generation is no good. */
+  #failure = '';
   #exit: (code: number) => void = () => {};
   #turnIsDue = false;
   #timer: NodeJS.Timeout | undefined;
   /** Some worker was ready once: from then on the server is never ended by an application that fails. */
   #served = false;
-  /** The last order to stop. */
-  #stopping: { at: number; quick: boolean; signal: SignalName | null } = {
-    at: 0,
-    quick: false,
-    signal: null,
-  };
   #exitCode = 0;
   #requests = 0;
 
   constructor(options: ArbiterOptions) {
-    const { settings, log } = options;
+    const { setup, log } = options;
+    const { workers, fronts } = setup.settings;
     this.#options = options;
     this.#log = log;
     this.#journal = new Journal(log);
-    this.#state = createState({
-      workers: settings.workers.min,
-      fronts: settings.fronts,
-      graceMs: settings.gracefulTimeout * 1000,
+    this.state = createState({ ...workers, fronts, limits: limitsOf(setup.settings) });
+    this.fleet = new Fleet(setup, options, (event) => this.#post(event));
+    this.inquiries = new Inquiries((slot, message) => this.fleet.tell(slot, message));
+    this.#performer = new Performer({
+      ...options,
+      state: this.state,
+      fleet: this.fleet,
+      onExpired: (generation, text) => this.#onExpired(generation, text),
+      onReload: (ok) => options.onReload(ok ? null : this.#failure),
     });
-    this.#fleet = new Fleet(options, (event) => this.#post(event));
+    this.heart = new Heart({
+      state: this.state,
+      fleet: this.fleet,
+      log,
+      apply: (change) => this.#apply(change),
+    });
+  }
+
+  /** Milliseconds of the clock that decides about lives. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** What new workers run with. */
+  get setup(): Setup {
+    return this.fleet.setup(this.state.generation);
+  }
+
+  /** The application in full, once it has been loaded. */
+  get app(): string {
+    return this.#journal.app;
+  }
+
+  /** Whether the server was ever ready. */
+  get serving(): boolean {
+    return this.#served;
   }
 
   /** Spawns everything and keeps it running until it is told to stop. @returns the exit code. */
@@ -73,12 +119,27 @@ export class Arbiter {
     });
   }
 
-  /** To be called by the signal's handler. */
-  signal(name: SignalName): void {
-    this.#post({ type: 'signal', name });
+  /** Enters an order; what follows from it is done in the next turn. */
+  order(change: Change): void {
+    this.#apply(change);
+    this.#schedule();
   }
 
-  #post(event: Event): void {
+  /** Begins to replace every worker by one of the new setup. @returns its generation. */
+  renew(setup: Setup): number {
+    this.#failure = '';
+    const { workers: before } = this.setup.settings;
+    const { min, max } = setup.settings.workers;
+    this.order({ type: 'reload', limits: limitsOf(setup.settings) });
+    this.fleet.prepare(this.state.generation, setup);
+    // What TTIN, TTOU or `tunicorn scale` made of it stays, unless the configuration says something new.
+    if (min !== before.min || max !== before.max) {
+      this.order({ type: 'scale', min, max, target: min === max ? min : this.state.target });
+    }
+    return this.state.generation;
+  }
+
+  #post(event: ChildEvent): void {
     this.#events.push(event);
     this.#schedule();
   }
@@ -93,88 +154,46 @@ export class Arbiter {
     this.#turnIsDue = false;
     clearTimeout(this.#timer);
     for (const event of this.#events.splice(0)) this.#handle(event);
+    this.heart.beat(this.#clock.now());
     // What was performed may call for more; each action moves a child forward, so this comes to an end.
     for (;;) {
-      const { actions, wakeAt } = plan(this.#state, performance.now());
+      const { actions, wakeAt } = plan(this.state, this.#clock.now());
       for (const action of actions) this.#perform(action);
       if (actions.some((action) => action.type === 'exit')) return;
-      if (actions.length > 0) continue;
-      if (wakeAt === Number.POSITIVE_INFINITY) return;
-      const ms = Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(wakeAt - performance.now())));
-      this.#timer = setTimeout(() => this.#schedule(), ms);
-      return;
+      if (actions.length === 0) return this.#sleep(wakeAt);
     }
   }
 
+  #sleep(wakeAt: number): void {
+    this.#journal.health(isDegraded(this.state));
+    const until = Math.min(wakeAt, this.heart.nextAt);
+    const ms = Math.max(0, Math.ceil(until - this.#clock.now()));
+    this.#timer = setTimeout(() => this.#schedule(), ms);
+  }
+
   #apply(change: Change): void {
-    apply(this.#state, change, performance.now());
+    apply(this.state, change, this.#clock.now());
   }
 
   // Events
 
-  #handle(event: Event): void {
+  #handle(event: ChildEvent): void {
     switch (event.type) {
-      case 'signal':
-        return this.#onSignal(event.name);
       case 'front':
         return this.#onFront(event.slot, event.message);
       case 'front-end':
         return this.#onFrontEnd(event.slot, event.end);
       case 'worker':
-        return this.#onWorker(event.worker, event.message);
+        return this.#onLoaded(event.worker, event.message);
       case 'worker-end':
         return this.#onWorkerEnd(event.worker, event.end);
+      case 'zygote':
+        return this.#onZygote(event.generation, event.message);
+      case 'zygote-end':
+        return this.#onZygoteEnd(event.generation, event.end);
       default:
         return event satisfies never;
     }
-  }
-
-  #onSignal(signal: SignalName): void {
-    switch (SIGNALS[signal].verb) {
-      case 'stop':
-        return this.#stop(signal, false);
-      case 'quick-stop':
-        return this.#stop(signal, true);
-      case 'reload':
-        if (this.#terminal.isGone()) return this.#stop(signal, false);
-        return this.#later(signal, 'Reloading');
-      case 'reopen':
-        return this.#later(signal, 'Reopening the logs');
-      case 'upgrade':
-        return this.#later(signal, 'Upgrading in place');
-      case 'winch':
-        // In a terminal it only says that the window has another size.
-        return this.#terminal.isThere ? undefined : this.#later(signal, 'Stopping the workers alone');
-      case 'more':
-        return this.#retarget(signal, 1);
-      case 'fewer':
-        return this.#retarget(signal, -1);
-    }
-  }
-
-  #later(signal: SignalName, what: string): void {
-    this.#log.warning(`${signal}: ${what} comes with a later version; nothing was done`);
-  }
-
-  #retarget(signal: SignalName, by: number): void {
-    this.#apply({ type: 'retarget', by });
-    this.#log.info(`${signal}: ${count(this.#state.target, 'worker')} from now on`);
-  }
-
-  /** TERM, then INT, then one more: each may only shorten what is left. */
-  #stop(signal: SignalName, quick: boolean): void {
-    const now = performance.now();
-    const { stop, graceMs } = this.#state;
-    const before = this.#stopping;
-    if (stop !== null) {
-      const isEcho = signal === before.signal && now - before.at < ECHO_MS;
-      const isRepeated = !quick && !before.quick;
-      if (isEcho || isRepeated) return;
-    }
-    const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
-    this.#stopping = { at: now, quick, signal };
-    this.#log.info(`Stopping (${signal}): ${describeGrace(wantedMs)}`);
-    this.#apply({ type: 'stop', graceMs: wantedMs });
   }
 
   #onFront(slot: number, message: FromFront): void {
@@ -183,30 +202,27 @@ export class Arbiter {
         return;
       case 'listening':
         this.#apply({ type: 'front-listening', slot });
-        if (this.#state.fronts.every((front) => front.phase === 'listening')) {
-          this.#journal.listening(
-            this.#options.sockets.map((socket) => socket.url),
-            this.#options.settings.static,
-          );
-        }
         return this.#announce();
       case 'listen-failed':
         return this.#onListenFailed(slot, message);
       case 'worker-ready':
         return this.#onReady(message.worker);
       case 'worker-stuck':
-        this.#log.error(`${this.#name(message.worker)} is stuck in a request. Another one starts`);
         return this.#apply(message);
+      case 'worker-worn':
+        return this.#apply({ ...message, cause: 'max-requests' });
+      case 'worker-lost':
+        return this.#apply(message);
+      case 'worker-wanted':
+        return this.heart.wake();
+      case 'load':
+        return this.heart.feel(message.load);
+      case 'report':
+      case 'stacks':
+        return this.inquiries.take(slot, message);
       case 'stopped':
         this.#requests += message.requests;
         return this.#apply({ type: 'front-stopped', slot });
-      case 'worker-worn':
-      case 'worker-lost':
-      case 'worker-wanted':
-      case 'load':
-      case 'report':
-      case 'stacks':
-        return;
       default:
         return message satisfies never;
     }
@@ -219,139 +235,145 @@ export class Arbiter {
     const error = address === undefined ? code : bindError(address, code).message;
     if (!this.#served) return this.#fail(error, 1);
     this.#log.error(error);
-    this.#fleet.killFront(slot);
+    this.fleet.killFront(slot);
   }
 
   #onReady(worker: number): void {
-    const before = this.#state.workers.get(worker);
+    const before = this.state.workers.get(worker);
     this.#apply({ type: 'worker-ready', worker });
-    if (before?.phase === 'booting') this.#journal.replaced(this.#fleet.named(worker));
+    if (before?.phase === 'booting') this.#journal.replaced(this.fleet.named(worker));
     this.#served = true;
     this.#announce();
   }
 
+  /** The addresses once every front listens; the readiness once every worker serves. */
   #announce(): void {
-    const { workers, booting, detached, target, stop } = this.#state;
+    const { workers, booting, detached, target, stop, fronts } = this.state;
+    if (fronts.some((front) => front.phase !== 'listening')) return;
+    const { sockets, setup } = this.#options;
+    this.#journal.listening(
+      sockets.map((socket) => socket.url),
+      setup.settings.static,
+    );
     const serving = booting.size === 0 && detached.size === 0 && workers.size >= target;
-    if (serving && stop === null) this.#journal.ready(target, performance.now());
+    if (!serving || stop !== null) return;
+    // With 0..N nobody will load the application before the first request: there is no start that could fail.
+    this.#served = true;
+    this.#journal.ready(target, performance.now());
+    this.onReady();
   }
 
   #onFrontEnd(slot: number, end: End): void {
-    this.#fleet.forgetFront(slot);
-    const front = this.#state.fronts[slot];
+    this.fleet.forgetFront(slot);
+    const front = this.state.fronts[slot];
     this.#apply({ type: 'front-gone', slot });
-    if (this.#state.stop !== null) {
+    if (this.state.stop !== null) {
       if (front?.finished === false && !front.killed) this.#log.error(`The front ${describeEnd(end)}`);
       return;
     }
+    if (front?.finished) return;
     if (!this.#served && front?.phase === 'starting' && end.signal !== 'SIGKILL') {
       return this.#fail(`The front ${describeEnd(end)} before it listened.`, 1);
     }
     this.#log.error(`The front ${describeEnd(end)}. Another one starts`);
   }
 
-  #onWorker(id: number, message: FromWorker): void {
+  #onLoaded(id: number, message: FromWorker): void {
     this.#told.set(id, message.event);
+    const generation = this.state.workers.get(id)?.generation ?? 0;
+    this.#hear(generation, message);
+  }
+
+  /** A worker or a zygote has loaded the application, or says why it cannot. */
+  #hear(generation: number, message: FromWorker): void {
     if (message.event === 'loaded') {
+      if (generation !== this.state.generation) return;
       this.#journal.loaded(message);
-      return this.#fleet.setMounts(message.mounts);
+      return this.fleet.setMounts(message.mounts);
     }
-    if (this.#state.stop !== null) return;
-    if (this.#served) this.#journal.failed(message);
-    else this.#fail(describeFailure(message), 3);
+    if (this.state.stop !== null) return;
+    if (!this.#served) return this.#fail(describeFailure(message), 3);
+    if (this.#isOnTrial(generation)) this.#failure ||= describeFailure(message);
+    else this.#journal.failed(message);
+  }
+
+  /** Whether this generation may still be thrown away. */
+  #isOnTrial(generation: number): boolean {
+    const { reload } = this.state;
+    return reload !== null && !reload.proven && generation === this.state.generation;
   }
 
   #onWorkerEnd(id: number, end: End): void {
-    const before = this.#state.workers.get(id);
-    const named = this.#fleet.named(id);
+    const before = this.state.workers.get(id);
+    const named = this.fleet.named(id);
     const told = this.#told.get(id);
     this.#told.delete(id);
-    this.#fleet.forgetWorker(id);
+    this.fleet.forgetWorker(id);
+    const isOnTrial = this.#isOnTrial(before?.generation ?? 0);
     this.#apply({ type: 'worker-gone', worker: id });
     if (before === undefined) return;
-    this.#fleet.tell(before.front, { type: 'worker-gone', worker: id });
-    if (this.#state.stop !== null) return;
+    this.fleet.tell(before.front, { type: 'worker-gone', worker: id });
+    if (this.state.stop !== null) return;
+    const wasReady = before.readyAt !== Number.POSITIVE_INFINITY;
+    const cause = before.cause ?? (wasReady ? 'crash' : 'boot-failed');
+    this.restarts.set(cause, (this.restarts.get(cause) ?? 0) + 1);
     // One that we killed has been told of already, where there was something to tell.
     if (before.phase === 'leaving') return before.killed ? undefined : this.#journal.left(named, end);
+    const how = told === 'failed' ? 'could not load the application' : describeEnd(end);
+    if (isOnTrial) {
+      this.#failure ||= `${name(named)} ${how}${told === 'failed' ? '' : ' while it loaded the application'}.`;
+      return;
+    }
     if (!this.#served && told === undefined && isOwnFault(end)) {
       return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
     }
-    const how = told === 'failed' ? 'could not load the application' : describeEnd(end);
-    this.#journal.lost(named, how, this.#state.retry.notBefore - performance.now());
+    this.#journal.lost(named, how, this.state.retry.notBefore - this.#clock.now());
   }
 
-  /** The start has failed: told once, however many workers find out. */
+  #onZygote(generation: number, message: FromWorker): void {
+    this.#hear(generation, message);
+    if (message.event === 'loaded') this.#apply({ type: 'zygote-ready', generation });
+  }
+
+  #onZygoteEnd(generation: number, end: End): void {
+    const before = this.state.zygotes.get(generation);
+    const isOnTrial = this.#isOnTrial(generation);
+    this.fleet.forgetZygote(generation);
+    this.#apply({ type: 'zygote-gone', generation });
+    if (this.state.stop !== null || before === undefined || before.phase === 'leaving') return;
+    const text = `The process that workers are forked from ${describeEnd(end)}`;
+    if (before.phase === 'booting' && isOnTrial) this.#failure ||= `${text} while it loaded the application.`;
+    else if (!this.#served) this.#fail(`${text} while it loaded the application.`, 3);
+    else this.#log.error(`${text}. Another one starts`);
+  }
+
+  /** The start has failed: told once, however many find out. */
   #fail(message: string, exitCode: 1 | 3): void {
-    if (this.#state.stop !== null) return;
+    if (this.state.stop !== null) return;
     this.#exitCode = exitCode;
     this.#log.error(message);
     this.#apply({ type: 'stop', graceMs: 0 });
   }
 
-  // Actions
-
   #perform(action: Action): void {
-    switch (action.type) {
-      case 'spawn-front':
-        this.#fleet.spawnFront(action.slot);
-        break;
-      case 'spawn-worker':
-        this.#fleet.spawnWorker(action.worker, action.front);
-        break;
-      case 'stop-fronts':
-        this.#stopFronts(action.graceMs);
-        break;
-      case 'kill-front':
-        this.#fleet.killFront(action.slot);
-        break;
-      case 'kill-worker':
-        this.#killWorker(action.worker);
-        break;
-      case 'drain-worker':
-        this.#drainWorker(action.worker);
-        break;
-      case 'retire-worker':
-        break;
-      case 'exit':
-        return this.#finish();
-      default:
-        return action satisfies never;
-    }
+    if (action.type === 'exit') return this.#finish();
+    this.#performer.perform(action);
     this.#apply(action);
   }
 
-  /** Fronts and arbiter let go of the sockets together: what connects later is refused, not left waiting. */
-  #stopFronts(graceMs: number): void {
-    this.#fleet.tellAll({ type: 'stop', graceMs });
-    for (const socket of this.#options.sockets) socket.close();
-  }
-
-  #drainWorker(id: number): void {
-    const front = this.#state.workers.get(id)?.front;
-    if (front !== undefined) this.#fleet.tell(front, { type: 'drain-worker', worker: id });
-  }
-
-  #killWorker(id: number): void {
-    const { workers, stop } = this.#state;
-    // At a stop the front tells which requests were not finished.
-    if (stop === null && workers.get(id)?.stuck)
-      this.#log.warning(`${this.#name(id)} did not finish in time: killed`);
-    this.#fleet.killWorker(id);
+  /** Told by who was killed because it did not get ready. */
+  #onExpired(generation: number, text: string): void {
+    if (!this.#served) this.#fail(text, 3);
+    else if (this.#isOnTrial(generation)) this.#failure ||= text;
+    else this.#log.error(text);
   }
 
   #finish(): void {
     clearTimeout(this.#timer);
+    if (this.state.reload !== null) this.#options.onReload('The server was stopped.');
     if (this.#exitCode === 0) this.#log.info(`Stopped: ${count(this.#requests, 'request')} finished`);
     this.#exit(this.#exitCode);
   }
-
-  #name(id: number): string {
-    return name(this.#fleet.named(id));
-  }
-}
-
-function describeGrace(ms: number): string {
-  return ms === 0 ? 'at once' : `requests in flight have up to ${ms / 1000} s`;
 }
 
 /** A crash, or an exit: not a signal from outside, such as kill -9 or the system out of memory. */

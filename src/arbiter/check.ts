@@ -8,7 +8,7 @@ import { title } from './fleet.ts';
 import { findInterpreter } from './interpreter.ts';
 import { describeFailure } from './journal.ts';
 import { resolveRights } from './rights.ts';
-import { WorkerHandle, workerStart } from './worker.ts';
+import { isOwnWord, PythonProcess, workerStart } from './worker.ts';
 
 /**
  * Prints what was found on standard output, or why the application cannot be loaded on standard error.
@@ -34,7 +34,7 @@ export async function checkApplication(settings: Settings): Promise<number> {
   return 3;
 }
 
-type WorkerProcess = Pick<ConstructorParameters<typeof WorkerHandle>[1], 'rights' | 'env' | 'python'>;
+type WorkerProcess = Pick<ConstructorParameters<typeof PythonProcess>[1], 'rights' | 'env' | 'python'>;
 
 /** Threads and atexit handlers of the application have this long to end. */
 const LEAVE_MS = 5000;
@@ -42,7 +42,7 @@ const LEAVE_MS = 5000;
 function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromWorker | null; end: End }> {
   let said: FromWorker | null = null;
   return new Promise((resolve) => {
-    const worker = new WorkerHandle(
+    const worker = new PythonProcess(
       workerStart(settings, { mode: 'check', worker: 1, generation: 1, gateway: '', stackFile: '' }),
       {
         ...options,
@@ -50,6 +50,7 @@ function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromW
         errorLog: openLogFile('-'),
         output: settings.captureOutput ? 2 : null,
         onMessage: (message) => {
+          if (!isOwnWord(message)) return;
           said = message;
           setTimeout(() => worker.kill(), LEAVE_MS).unref();
         },

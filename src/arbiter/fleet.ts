@@ -1,55 +1,92 @@
 /** The child processes as handles: starts them, speaks with them, and posts what they say as events. */
+import { rmSync } from 'node:fs';
 import type { Settings } from '../config/options.ts';
-import type { FromFront, FromWorker, StaticMount, ToFront } from '../messages.ts';
+import type { FromFront, FromWorker, StaticMount, ToFront, WorkerStart } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import type { End } from './children.ts';
 import { FrontHandle } from './front.ts';
 import type { Rights } from './rights.ts';
+import type { StackOwner } from './runtime-dir.ts';
 import type { Bound } from './sockets.ts';
-import { WorkerHandle, workerStart } from './worker.ts';
+import { isOwnWord, type PythonOptions, PythonProcess, workerStart } from './worker.ts';
+import { type ForkedWorker, Zygote } from './zygote.ts';
 
-export interface FleetOptions {
+/** What the children of one generation run with. */
+export interface Setup {
   readonly settings: Settings;
-  readonly log: Logger;
-  readonly sockets: readonly Bound[];
-  /** Path of the gateway socket of a front. */
-  readonly gateway: (slot: number) => string;
-  /** Path of the file in which a worker's stacks are found. */
-  readonly stackFile: (worker: number) => string;
-  /** Descriptor of the access log; -1 for none. */
-  readonly accessLog: number;
-  readonly rights: Rights | null;
   /** Path of the interpreter. */
   readonly python: string;
   /** The environment of workers. */
   readonly env: NodeJS.ProcessEnv;
 }
 
+export interface FleetOptions {
+  readonly log: Logger;
+  readonly sockets: readonly Bound[];
+  /** Path of the gateway socket of a front. */
+  readonly gateway: (slot: number) => string;
+  /** Path of the file in which the stacks of a process are found. */
+  readonly stackFile: (owner: StackOwner) => string;
+  /** Descriptor of the access log; -1 for none. */
+  readonly accessLog: () => number;
+  readonly rights: Rights | null;
+}
+
 export type ChildEvent =
   | { readonly type: 'front'; readonly slot: number; readonly message: FromFront }
   | { readonly type: 'front-end'; readonly slot: number; readonly end: End }
   | { readonly type: 'worker'; readonly worker: number; readonly message: FromWorker }
-  | { readonly type: 'worker-end'; readonly worker: number; readonly end: End };
+  | { readonly type: 'worker-end'; readonly worker: number; readonly end: End }
+  | { readonly type: 'zygote'; readonly generation: number; readonly message: FromWorker }
+  | { readonly type: 'zygote-end'; readonly generation: number; readonly end: End };
 
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #post: (event: ChildEvent) => void;
-  readonly #workers = new Map<number, WorkerHandle>();
+  readonly #workers = new Map<number, PythonProcess | ForkedWorker>();
   readonly #fronts = new Map<number, FrontHandle>();
+  readonly #zygotes = new Map<number, Zygote>();
+  /** By generation. */
+  readonly #setups = new Map<number, Setup>();
+  #front: Setup;
   #mounts: readonly StaticMount[] = [];
 
   /** `post` only queues: it may be called from within any method. */
-  constructor(options: FleetOptions, post: (event: ChildEvent) => void) {
+  constructor(setup: Setup, options: FleetOptions, post: (event: ChildEvent) => void) {
+    this.#front = setup;
+    this.#setups.set(1, setup);
     this.#options = options;
     this.#post = post;
   }
 
+  /** What new workers of this generation run with. */
+  setup(generation: number): Setup {
+    return this.#setups.get(generation) ?? this.#front;
+  }
+
+  prepare(generation: number, setup: Setup): void {
+    this.#setups.set(generation, setup);
+  }
+
+  /** From now on this generation is the one that serves: the fronts take up its settings. */
+  adopt(generation: number): void {
+    this.#front = this.setup(generation);
+    for (const known of this.#setups.keys()) if (known < generation) this.#setups.delete(known);
+    this.tellAll({ type: 'settings', settings: this.#named(this.#front.settings) });
+  }
+
+  discard(generation: number): void {
+    this.#setups.delete(generation);
+  }
+
   spawnFront(slot: number): void {
-    const { settings, log, gateway } = this.#options;
+    const { log, gateway } = this.#options;
     try {
       const front = new FrontHandle({
         ...this.#options,
-        settings: { ...settings, name: title(settings) },
+        python: this.#front.python,
+        accessLog: this.#options.accessLog(),
+        settings: () => this.#named(this.#front.settings),
         gateway: gateway(slot),
         errorLog: log.fd,
         mounts: () => this.#mounts,
@@ -62,29 +99,37 @@ export class Fleet {
     }
   }
 
-  spawnWorker(id: number, front: number): void {
-    const { settings, log, gateway } = this.#options;
+  spawnWorker(id: number, where: { readonly front: number; readonly generation: number }): void {
+    const { generation } = where;
+    const start = this.#start('worker', { id, ...where });
+    const onExit = (end: End) => this.#post({ type: 'worker-end', worker: id, end });
+    const onMessage = (message: FromWorker) => this.#post({ type: 'worker', worker: id, message });
     try {
-      const worker = new WorkerHandle(
-        workerStart(settings, {
-          mode: 'worker',
-          worker: id,
-          generation: 1,
-          gateway: gateway(front),
-          stackFile: this.#options.stackFile(id),
-        }),
-        {
-          ...this.#options,
-          name: title(settings),
-          errorLog: log.fd,
-          output: captured(settings, log),
-          onMessage: (message) => this.#post({ type: 'worker', worker: id, message }),
-          onExit: (end) => this.#post({ type: 'worker-end', worker: id, end }),
-        },
-      );
+      const zygote = this.#zygotes.get(generation);
+      const worker =
+        zygote?.fork(start, { onMessage, onExit }) ??
+        new PythonProcess(start, {
+          ...this.#python(generation),
+          onMessage: (message) => void (isOwnWord(message) && onMessage(message)),
+          onExit,
+        });
       this.#workers.set(id, worker);
     } catch (error) {
-      this.#post({ type: 'worker-end', worker: id, end: notStarted(error) });
+      onExit(notStarted(error));
+    }
+  }
+
+  spawnZygote(generation: number): void {
+    const onExit = (end: End) => this.#post({ type: 'zygote-end', generation, end });
+    try {
+      const zygote = new Zygote(this.#start('zygote', { id: 0, front: 0, generation }), {
+        ...this.#python(generation),
+        onMessage: (message) => this.#post({ type: 'zygote', generation, message }),
+        onExit,
+      });
+      this.#zygotes.set(generation, zygote);
+    } catch (error) {
+      onExit(notStarted(error));
     }
   }
 
@@ -94,6 +139,10 @@ export class Fleet {
 
   killWorker(id: number): void {
     this.#workers.get(id)?.kill();
+  }
+
+  zygote(generation: number): Zygote | undefined {
+    return this.#zygotes.get(generation);
   }
 
   /** To one front, or to nobody when it is gone. */
@@ -117,12 +166,49 @@ export class Fleet {
     return { id, pid: this.#workers.get(id)?.pid ?? 0 };
   }
 
+  frontPid(slot: number): number {
+    return this.#fronts.get(slot)?.pid ?? 0;
+  }
+
   forgetFront(slot: number): void {
     this.#fronts.delete(slot);
   }
 
   forgetWorker(id: number): void {
     this.#workers.delete(id);
+    rmSync(this.#options.stackFile(id), { force: true });
+  }
+
+  forgetZygote(generation: number): void {
+    this.#zygotes.delete(generation);
+    rmSync(this.#options.stackFile(`zygote-${generation}`), { force: true });
+  }
+
+  #start(
+    mode: WorkerStart['mode'],
+    { id, front, generation }: { id: number; front: number; generation: number },
+  ): WorkerStart {
+    const { gateway, stackFile } = this.#options;
+    const owner: StackOwner = mode === 'zygote' ? `zygote-${generation}` : id;
+    const where = { worker: id, generation, gateway: gateway(front), stackFile: stackFile(owner) };
+    return workerStart(this.setup(generation).settings, { mode, ...where });
+  }
+
+  #python(generation: number): Omit<PythonOptions, 'onMessage' | 'onExit'> {
+    const { log, rights } = this.#options;
+    const { settings, python, env } = this.setup(generation);
+    return {
+      python,
+      env,
+      rights,
+      name: title(settings),
+      errorLog: log.fd,
+      output: captured(settings, log),
+    };
+  }
+
+  #named(settings: Settings): Settings {
+    return { ...settings, name: title(settings) };
   }
 }
 

@@ -7,7 +7,8 @@ import { type Rights, withRights } from './rights.ts';
 import type { Bound } from './sockets.ts';
 
 export interface FrontOptions {
-  readonly settings: Settings;
+  /** Asked for when the front is up, as `mounts`. */
+  readonly settings: () => Settings;
   /** Path of the UNIX socket on which it waits for its workers. */
   readonly gateway: string;
   readonly sockets: readonly Bound[];
@@ -68,7 +69,7 @@ export class FrontHandle {
     const { settings, gateway, sockets, accessLog, mounts } = this.#options;
     this.send({
       type: 'start',
-      settings,
+      settings: settings(),
       listeners: sockets.map(({ host, port, unix }, index): Listener => {
         return { fd: FIRST_LISTENER + index, host, port, unix };
       }),

@@ -17,6 +17,7 @@ export class Journal {
   readonly #log: Logger;
   #listening = false;
   #ready = false;
+  #degraded = false;
   #loaded: Loaded | null = null;
   /** What was last said of the application, so that a fleet of alike workers says it once. */
   #application = '';
@@ -24,6 +25,11 @@ export class Journal {
 
   constructor(log: Logger) {
     this.#log = log;
+  }
+
+  /** The application's name in full; empty before it was loaded. */
+  get app(): string {
+    return this.#loaded?.app ?? '';
   }
 
   /** Every front listens: at the first time the addresses are told, and what waited for that. */
@@ -51,6 +57,17 @@ export class Journal {
 
   replaced(worker: Named): void {
     if (this.#ready) this.#log.info(`${name(worker)} is ready`);
+  }
+
+  /** Whether new workers die before they have served. One line for each change. */
+  health(degraded: boolean): void {
+    if (degraded === this.#degraded) return;
+    this.#degraded = degraded;
+    if (degraded) {
+      this.#log.error(
+        'Degraded: workers end before they have served. The next ones are tried at growing intervals, up to 30 s',
+      );
+    } else this.#log.info('Recovered: workers serve again');
   }
 
   /** Why the application cannot be loaded: the same failure is told once. */

@@ -1,23 +1,15 @@
-/** `tunicorn APP`: prepares what the server needs, runs the arbiter, and leaves nothing behind. */
-import { fchownSync } from 'node:fs';
-import { type Address, parseAddress } from '../config/address.ts';
-import type { Settings } from '../config/options.ts';
+/** `tunicorn APP`: runs a server as this process, and leaves nothing behind. */
+import type { Loaded } from '../config/load.ts';
 import { UserError } from '../errors.ts';
-import { createLogger, type Logger, openLogFile } from '../observe/log.ts';
-import { SERVER_SOFTWARE, VERSION } from '../version.ts';
-import { Arbiter } from './arbiter.ts';
-import { workerEnvironment } from './children.ts';
+import { createLogger, openLogFile } from '../observe/log.ts';
+import { VERSION } from '../version.ts';
 import { title } from './fleet.ts';
-import { findInterpreter } from './interpreter.ts';
-import { PidFile } from './pidfile.ts';
-import { type Rights, resolveRights } from './rights.ts';
-import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
-import { listenSignals, type SignalName } from './signals.ts';
-import { bindAll } from './sockets.ts';
+import { Server } from './server.ts';
+import { listenSignals, SIGNALS, type SignalName } from './signals.ts';
 
 export interface RunOptions {
-  /** Lines about settings, for the log: options without effect, and the like. */
-  readonly notes: readonly string[];
+  /** Reads the configuration anew, for a reload. @throws {UserError} */
+  readonly reread: () => Promise<Loaded>;
 }
 
 /**
@@ -25,31 +17,39 @@ export interface RunOptions {
  * @returns the exit code: 0 after a stop, 1 for our own failures, 3 when the application cannot be loaded.
  * @throws {UserError} when there is no log to write to yet.
  */
-export async function runArbiter(settings: Settings, { notes }: RunOptions): Promise<number> {
+export async function runArbiter(loaded: Loaded, { reread }: RunOptions): Promise<number> {
+  const { settings, notes } = loaded;
   process.title = `tunicorn: arbiter [${title(settings)}]`;
   const log = createLogger({ fd: openLogFile(settings.errorLogfile), level: settings.logLevel });
-  const cleanup: (() => void)[] = [];
-  // Signals that come during the preparations wait for the arbiter.
+  const steps: (() => void)[] = [];
+  // Signals that come during the preparations wait for the server; those that stop it end a command of --on-start.
   const early: SignalName[] = [];
+  const abort = new AbortController();
   let onSignal = (name: SignalName): void => {
     early.push(name);
+    if (SIGNALS[name].verb === 'stop' || SIGNALS[name].verb === 'quick-stop') abort.abort();
   };
   // To the very end: a Ctrl-C that npm passes on a second time must not kill a process that is about to leave.
   listenSignals((name) => onSignal(name));
   try {
     log.info(`Tunicorn ${VERSION} starting, pid ${process.pid}`);
     for (const note of notes) log.info(note);
-    const arbiter = await prepare(settings, { log, cleanup });
-    onSignal = (name) => arbiter.signal(name);
-    for (const name of early) arbiter.signal(name);
-    return await arbiter.run();
+    const undo = (step: () => void) => void steps.push(step);
+    const server = await Server.open({ loaded, log, reread, undo, abort: abort.signal });
+    const serving = server.run({
+      onStarted: () => {
+        onSignal = (name) => server.orders.signal(name);
+        for (const name of early) server.orders.signal(name);
+      },
+    });
+    return await serving;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     log.error(error.message);
     if (settings.errorLogfile !== '-') process.stderr.write(`tunicorn: ${error.message}\n`);
     return error.exitCode;
   } finally {
-    for (const undo of cleanup.reverse()) undo();
+    for (const undo of steps.reverse()) undo();
     leaveAtOnce();
   }
 }
@@ -60,49 +60,4 @@ export async function runArbiter(settings: Settings, { notes }: RunOptions): Pro
  */
 function leaveAtOnce(): void {
   process.once('exit', () => process.exit());
-}
-
-interface Preparation {
-  readonly log: Logger;
-  /** What has to be undone at the end, last first. */
-  readonly cleanup: (() => void)[];
-}
-
-async function prepare(settings: Settings, { log, cleanup }: Preparation): Promise<Arbiter> {
-  const rights = resolveRights(settings);
-  const accessLog = settings.accessLogfile === '' ? -1 : openLogFile(settings.accessLogfile, 1);
-  giveLogs(rights, [settings.errorLogfile, log.fd], [settings.accessLogfile, accessLog]);
-  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const python = await findInterpreter({ ...settings, env, rights });
-  log.info(`Python ${python.version}, ${python.path} (${python.from})`);
-  if (settings.pid !== '') {
-    const pidFile = PidFile.create(settings.pid);
-    cleanup.push(() => pidFile.remove());
-  }
-  const addresses: Address[] = settings.bind.map(parseAddress);
-  const sockets = await bindAll(addresses, { umask: settings.umask, rights });
-  cleanup.push(() => {
-    for (const socket of sockets) socket.close();
-  });
-  await removeLeftovers(rights);
-  const folder = RuntimeDir.create(rights);
-  cleanup.push(() => folder.remove());
-  return new Arbiter({
-    settings,
-    log,
-    sockets,
-    addresses,
-    gateway: (slot) => folder.gateway(slot),
-    stackFile: (worker) => folder.stackFile(worker),
-    accessLog,
-    rights,
-    python: python.path,
-    env,
-  });
-}
-
-/** Log files belong to the workers' user, as with gunicorn, so that a later reopening can succeed. */
-function giveLogs(rights: Rights | null, ...logs: readonly (readonly [path: string, fd: number])[]): void {
-  if (rights === null) return;
-  for (const [path, fd] of logs) if (path !== '' && path !== '-') fchownSync(fd, rights.uid, rights.gid);
 }

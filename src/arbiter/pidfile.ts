@@ -4,21 +4,26 @@ import { UserError } from '../errors.ts';
 import { isAlive } from './alive.ts';
 
 export class PidFile {
-  readonly #path: string;
+  #path: string;
+  /** Where it is to be once the predecessor has gone. */
+  readonly #wanted: string;
   readonly #pid: number;
 
-  private constructor(path: string, pid: number) {
+  private constructor(path: string, { wanted, pid }: { wanted: string; pid: number }) {
     this.#path = path;
+    this.#wanted = wanted;
     this.#pid = pid;
   }
 
   /**
-   * Writes the file; one that a dead process left is replaced.
+   * Writes the file; one that a dead process left is replaced. While the predecessor of an upgrade owns it, the file
+   * is PATH.2, as gunicorn's.
    * @throws {UserError} when a live process owns it, or when it cannot be written.
    */
-  static create(path: string, pid: number = process.pid): PidFile {
-    const owner = readPid(path);
-    if (owner !== null && owner !== pid && isAlive(owner)) {
+  static create(wanted: string, pid: number = process.pid, predecessor = 0): PidFile {
+    const owner = readPid(wanted);
+    const path = owner !== null && owner === predecessor ? `${wanted}.2` : wanted;
+    if (path === wanted && owner !== null && owner !== pid && isAlive(owner)) {
       throw new UserError(
         `Cannot write the pid file ${path}: it belongs to process ${owner}, which is running. Stop that one first (kill ${owner}), or name another file with --pid.`,
       );
@@ -31,7 +36,18 @@ export class PidFile {
     } catch (error) {
       throw new UserError(`Cannot write the pid file ${path}: ${reason(error)}.`);
     }
-    return new PidFile(path, pid);
+    return new PidFile(path, { wanted, pid });
+  }
+
+  /** The predecessor has gone: its file becomes ours. */
+  promote(): void {
+    if (this.#path === this.#wanted || readPid(this.#path) !== this.#pid) return;
+    try {
+      renameSync(this.#path, this.#wanted);
+      this.#path = this.#wanted;
+    } catch {
+      // Its folder has become read-only: the file stays where it is.
+    }
   }
 
   /** Removes the file, if it still is ours. */

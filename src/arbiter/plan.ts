@@ -1,19 +1,48 @@
 /**
- * What the arbiter should do now: a pure function of what it knows. The loop in main.ts performs the
+ * What the arbiter should do now: a pure function of what it knows. The loop in arbiter.ts performs the
  * actions, enters each into the state with `apply`, and sleeps until `wakeAt` or the next event.
  */
-import { countServing, type FrontState, type State, type WorkerState } from './state.ts';
+import type { Cause } from '../messages.ts';
+import {
+  countReady,
+  type FrontState,
+  type Group,
+  quota,
+  type State,
+  type WorkerState,
+  type ZygoteState,
+} from './state.ts';
 
 export type Action =
   | { readonly type: 'spawn-front'; readonly slot: number }
   | { readonly type: 'stop-fronts'; readonly graceMs: number }
+  /** Let it finish, and end; the sockets stay. */
+  | { readonly type: 'park-front'; readonly slot: number; readonly graceMs: number }
   | { readonly type: 'kill-front'; readonly slot: number }
-  | { readonly type: 'spawn-worker'; readonly worker: number; readonly front: number }
-  /** Takes it off the count, so that a replacement is spawned; its front is told by `drain-worker`. */
-  | { readonly type: 'retire-worker'; readonly worker: number }
+  | {
+      readonly type: 'spawn-worker';
+      readonly worker: number;
+      readonly front: number;
+      readonly generation: number;
+    }
+  /** Takes it off the count; its front is told by `drain-worker`. */
+  | { readonly type: 'retire-worker'; readonly worker: number; readonly cause: Cause }
+  /** It is to be replaced for its age, its replacement first. */
+  | { readonly type: 'worker-worn'; readonly worker: number; readonly cause: Cause }
+  /** It did not get ready in time: tell where it is stuck, and kill it. */
+  | { readonly type: 'expire-worker'; readonly worker: number }
   /** Ask its front to give it nothing more and to drain it. */
   | { readonly type: 'drain-worker'; readonly worker: number }
   | { readonly type: 'kill-worker'; readonly worker: number }
+  | { readonly type: 'spawn-zygote'; readonly generation: number }
+  /** With `expired` it did not load the application in time: tell where it is stuck. */
+  | { readonly type: 'kill-zygote'; readonly generation: number; readonly expired: boolean }
+  /** Nobody needs it any longer. */
+  | { readonly type: 'end-zygote'; readonly generation: number }
+  /** The new generation serves alone. */
+  | { readonly type: 'finish-reload' }
+  /** The new generation is no good: the old one goes on. */
+  | { readonly type: 'abort-reload' }
   /** Everything has ended: the arbiter may. */
   | { readonly type: 'exit' };
 
@@ -23,8 +52,10 @@ export interface Plan {
   readonly wakeAt: number;
 }
 
-/** A worker that is not back this long after its new front listens is replaced. */
+/** A worker that is not back so long after it lost its front, or after the new one listens, is replaced. */
 export const RECONNECT_MS = 1000;
+/** One that is stopped (SIGSTOP) for so long is replaced. One glance is not enough: it may be going on already. */
+export const SUSPENDED_MS = 900;
 /** A stopping front gets this much longer than its workers, to tell their clients and to say how many it served. */
 export const FRONT_SLACK_MS = 1000;
 
@@ -32,13 +63,16 @@ export const FRONT_SLACK_MS = 1000;
 export function plan(state: State, now: number): Plan {
   const draft = new Draft(now);
   planLeaving(state, draft);
-  if (state.stop === null) {
+  if (state.stop !== null) planStop(state, draft);
+  else if (state.parked) planParking(state, draft);
+  else {
     planFronts(state, draft);
     planReturn(state, draft);
-    planWorkers(state, draft);
-  } else {
-    planStop(state, draft);
+    planAges(state, draft);
+    planReload(state, draft);
+    if (draft.actions.length === 0) planWorkers(state, draft);
   }
+  planZygotes(state, draft);
   return { actions: draft.actions, wakeAt: draft.wakeAt };
 }
 
@@ -66,75 +100,191 @@ class Draft {
   }
 }
 
+function planLeaving(state: State, draft: Draft): void {
+  for (const worker of state.untold) draft.actions.push({ type: 'drain-worker', worker });
+  const next = state.kills.peek();
+  if (next !== undefined && draft.due(next.at)) draft.killWorker(next.worker);
+}
+
 function planFronts(state: State, draft: Draft): void {
   for (const front of state.fronts) {
     if (front.phase === 'gone' && draft.due(front.retry.notBefore)) {
       draft.actions.push({ type: 'spawn-front', slot: front.slot });
     }
+    planParked(front, draft);
   }
 }
 
-/** Workers whose front died and that do not find the new one: stuck in a request, or worse. */
+/** One that was parked and does not come to an end; perhaps it is wanted again meanwhile. */
+function planParked({ phase, killed, slot, stopBy }: FrontState, draft: Draft): void {
+  if (phase !== 'stopping' || killed || !draft.due(stopBy + FRONT_SLACK_MS)) return;
+  draft.actions.push({ type: 'kill-front', slot });
+}
+
+/** Workers that do not come back to their front: stuck in a request, stopped, or worse. */
 function planReturn(state: State, draft: Draft): void {
   for (const id of state.detached) {
-    const front = state.fronts[state.workers.get(id)?.front ?? -1];
-    if (front?.phase === 'listening' && draft.due(front.listeningAt + RECONNECT_MS)) {
-      draft.actions.push({ type: 'retire-worker', worker: id });
+    const worker = state.workers.get(id);
+    const front = state.fronts[worker?.front ?? -1];
+    if (worker === undefined || front?.phase !== 'listening') continue;
+    const since = Math.max(worker.detachedAt, front.listeningAt);
+    if (draft.due(since + RECONNECT_MS)) retire(draft, id, 'lost');
+  }
+  for (const [id, since] of state.suspended) {
+    if (draft.due(since + SUSPENDED_MS)) {
+      retire(draft, id, 'stopped');
+      draft.killWorker(id);
     }
   }
 }
 
+function planAges(state: State, draft: Draft): void {
+  const { limits, booting, fronts } = state;
+  for (const id of booting) {
+    const worker = state.workers.get(id);
+    if (worker === undefined || !draft.due(worker.spawnedAt + limits.bootMs)) break;
+    draft.actions.push({ type: 'expire-worker', worker: id });
+  }
+  if (limits.maxAgeMs === Number.POSITIVE_INFINITY) return;
+  for (const { fresh } of fronts) {
+    for (const worker of fresh.all.values()) {
+      if (!draft.due(worker.spawnedAt + limits.maxAgeMs)) break;
+      draft.actions.push({ type: 'worker-worn', worker: worker.id, cause: 'max-age' });
+    }
+  }
+}
+
+function planReload(state: State, draft: Draft): void {
+  if (state.reload === null) return;
+  if (state.reload.failed) draft.actions.push({ type: 'abort-reload' });
+  else if (state.fronts.every((front) => isRenewed(state, front)))
+    draft.actions.push({ type: 'finish-reload' });
+}
+
+/** Whether all of its workers are ready ones of the new generation, and none of an older one serves. */
+function isRenewed(state: State, { slot, fresh, old }: FrontState): boolean {
+  if (countReady(fresh) < quota(state, slot)) return false;
+  for (const worker of old.all.values()) if (worker.generation !== state.generation) return false;
+  return true;
+}
+
+/**
+ * Each front gets its share of the target. Where workers are to be replaced, as many as the surge allows may be
+ * there beside them; one leaves only when a new one is ready for it.
+ */
 function planWorkers(state: State, draft: Draft): void {
-  const missing = state.target - countServing(state);
-  if (missing < 0) return retire(state, draft, -missing);
-  if (missing === 0 || !draft.due(state.retry.notBefore)) return;
-  // In a crash loop one worker at a time tries whether it works again.
-  if (state.retry.failures === 0) return spawn(state, draft, missing);
-  if (state.booting.size === 0) spawn(state, draft, 1);
+  let surge = state.limits.surge;
+  for (const { slot, fresh, old } of state.fronts) {
+    surge -= Math.max(0, fresh.all.size + old.all.size - quota(state, slot));
+  }
+  const wanted: number[] = [];
+  for (const front of state.fronts) {
+    // It was parked, and goes on once it has ended: what connects to it now would be sent away.
+    if (front.phase === 'stopping') {
+      wanted.push(0);
+      continue;
+    }
+    const share = quota(state, front.slot);
+    const alive = front.fresh.all.size + front.old.all.size;
+    const missing = Math.max(0, share - alive);
+    const extra = Math.min(share - front.fresh.all.size - missing, Math.max(0, surge));
+    if (extra > 0) surge -= extra;
+    wanted.push(missing + Math.max(0, extra));
+    planRetirement(draft, front, share);
+  }
+  spawn(state, draft, wanted);
 }
 
-function spawn(state: State, draft: Draft, count: number): void {
-  const sizes = state.fronts.map((front) => front.serving.size);
-  for (let i = 0; i < count; i++) {
-    const front = sizes.indexOf(Math.min(...sizes));
-    sizes[front] = (sizes[front] ?? 0) + 1;
-    draft.actions.push({ type: 'spawn-worker', worker: state.nextWorker + i, front });
+function planRetirement(draft: Draft, { fresh, old }: FrontState, share: number): void {
+  const surplus = Math.min(old.all.size, countReady(fresh) + old.all.size - share);
+  const worn = byUse(old);
+  for (let i = 0; i < surplus; i++) {
+    const worker = worn.next().value;
+    if (worker !== undefined) retire(draft, worker.id, worker.worn ?? 'reload');
+  }
+  const spare = byUse(fresh);
+  for (let i = fresh.all.size; i > share; i--) {
+    const worker = spare.next().value;
+    if (worker !== undefined) retire(draft, worker.id, 'scale');
   }
 }
 
-/** Takes from the front that has most: one that does not serve yet if there is one, else the oldest. */
-function retire(state: State, draft: Draft, count: number): void {
-  const queues = state.fronts.map((front) => retirementOrder(front));
-  const sizes = state.fronts.map((front) => front.serving.size);
-  for (let i = 0; i < count; i++) {
-    const front = sizes.indexOf(Math.max(...sizes));
-    sizes[front] = (sizes[front] ?? 0) - 1;
-    const next = queues[front]?.next();
-    if (next?.value !== undefined) draft.actions.push({ type: 'retire-worker', worker: next.value.id });
+/** Those that do not serve yet first, then the oldest. */
+function* byUse({ all, unready }: Group): Generator<WorkerState, undefined> {
+  for (const id of unready) {
+    const worker = all.get(id);
+    if (worker !== undefined) yield worker;
   }
-}
-
-function* retirementOrder(front: FrontState): Generator<WorkerState, undefined> {
-  for (const worker of front.serving.values()) if (worker.phase !== 'ready') yield worker;
-  for (const worker of front.serving.values()) if (worker.phase === 'ready') yield worker;
+  for (const worker of all.values()) if (!unready.has(worker.id)) yield worker;
   return undefined;
 }
 
-function planLeaving(state: State, draft: Draft): void {
-  for (const id of state.leaving) {
-    const worker = state.workers.get(id);
-    if (worker === undefined || worker.killed) continue;
-    // One that was never ready has no request to finish.
-    const idle = worker.readyAt === Number.POSITIVE_INFINITY;
-    if (idle || draft.due(worker.killAt)) draft.killWorker(id);
-    else if (!worker.told) draft.actions.push({ type: 'drain-worker', worker: id });
+function retire(draft: Draft, worker: number, cause: Cause): void {
+  draft.actions.push({ type: 'retire-worker', worker, cause });
+}
+
+/** `wanted`: how many each front misses. They are dealt out in turn. */
+function spawn(state: State, draft: Draft, wanted: number[]): void {
+  let count = wanted.reduce((sum, each) => sum + Math.max(0, each), 0);
+  if (count === 0 || !draft.due(state.retry.notBefore) || !canSpawn(state)) return;
+  if (state.retry.failures > 0) {
+    // In a crash loop one worker at a time tries whether it works again.
+    if (state.booting.size > 0) return;
+    count = 1;
+  }
+  const fronts = [...state.fronts];
+  for (let slot = 0, worker = state.nextWorker; count > 0; slot = (slot + 1) % fronts.length) {
+    if ((wanted[slot] ?? 0) <= 0) continue;
+    wanted[slot] = (wanted[slot] ?? 0) - 1;
+    count--;
+    draft.actions.push({ type: 'spawn-worker', worker: worker++, front: slot, generation: state.generation });
+  }
+}
+
+function canSpawn({ limits, zygotes, generation }: State): boolean {
+  return !limits.preload || zygotes.get(generation)?.phase === 'ready';
+}
+
+/** The one that is wanted, and those whose workers still live: a worker dies with its zygote. */
+function planZygotes(state: State, draft: Draft): void {
+  const { zygotes, generation, retry } = state;
+  if (isWanted(state, generation) && !zygotes.has(generation) && draft.due(retry.notBefore)) {
+    draft.actions.push({ type: 'spawn-zygote', generation });
+  }
+  for (const zygote of zygotes.values()) if (!zygote.killed) planZygote(state, zygote, draft);
+}
+
+function planZygote(state: State, zygote: ZygoteState, draft: Draft): void {
+  const { generation, phase, spawnedAt } = zygote;
+  const expired = phase === 'booting' && draft.due(spawnedAt + state.limits.bootMs);
+  const isEnding = !isWanted(state, generation) && (state.population.get(generation) ?? 0) === 0;
+  if (expired || (state.stop !== null && draft.due(state.stop.killAt))) {
+    draft.actions.push({ type: 'kill-zygote', generation, expired });
+  } else if (isEnding && phase !== 'leaving') draft.actions.push({ type: 'end-zygote', generation });
+}
+
+function isWanted({ stop, limits, reload, generation }: State, each: number): boolean {
+  if (stop !== null) return false;
+  if (each === generation) return limits.preload && reload?.failed !== true;
+  return reload !== null && !reload.proven && each === reload.from;
+}
+
+// The end
+
+function planParking(state: State, draft: Draft): void {
+  for (const front of state.fronts) {
+    if (front.phase === 'starting' && !front.killed)
+      draft.actions.push({ type: 'kill-front', slot: front.slot });
+    planParked(front, draft);
+    if (front.phase !== 'listening') continue;
+    draft.actions.push({ type: 'park-front', slot: front.slot, graceMs: state.limits.graceMs });
   }
 }
 
 function planStop(state: State, draft: Draft): void {
   const stop = state.stop;
   if (stop === null) return;
-  if (state.workers.size === 0 && state.fronts.every((front) => front.phase === 'gone')) {
+  if (countAlive(state) === 0) {
     draft.actions.push({ type: 'exit' });
     return;
   }
@@ -144,6 +294,10 @@ function planStop(state: State, draft: Draft): void {
   for (const worker of state.workers.values()) {
     if (!worker.killed && (over || isIdle(worker, state.fronts[worker.front]))) draft.killWorker(worker.id);
   }
+}
+
+function countAlive({ workers, zygotes, fronts }: State): number {
+  return workers.size + zygotes.size + fronts.filter((front) => front.phase !== 'gone').length;
 }
 
 /** A front that does not listen yet has no client to wait for. */
@@ -163,10 +317,5 @@ function isIdle(worker: WorkerState, front: FrontState | undefined): boolean {
   if (front === undefined) return true;
   if (front.phase === 'gone')
     return !front.finished || worker.stuck || worker.readyAt === Number.POSITIVE_INFINITY;
-  return worker.phase === 'booting' && hasReady(front);
-}
-
-function hasReady(front: FrontState): boolean {
-  for (const worker of front.serving.values()) if (worker.phase === 'ready') return true;
-  return false;
+  return worker.phase === 'booting' && countReady(front.fresh) + countReady(front.old) > 0;
 }

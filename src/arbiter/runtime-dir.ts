@@ -6,12 +6,15 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,10 +25,13 @@ import { answers } from './unix-socket.ts';
 
 const SHARED = 'gateway';
 const OURS = /^(control|server\.json)$/;
-const THEIRS = /^(front|stack)-\d+$/;
+const THEIRS = /^(front|stack)-[\w-]+$/;
 const NAME = /^tunicorn-(\d+)-\w{6}$/;
 /** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
 const MAX_FOLDER = 80;
+
+/** A worker by its number, or a zygote by its generation. */
+export type StackOwner = number | `zygote-${number}`;
 
 export class RuntimeDir {
   readonly path: string;
@@ -59,9 +65,9 @@ export class RuntimeDir {
     return join(this.path, SHARED, `front-${slot + 1}`);
   }
 
-  /** Path of the file to which the stacks of one worker are written when it cannot be asked for them. */
-  stackFile(worker: number): string {
-    return join(this.path, SHARED, `stack-${worker}`);
+  /** Path of the file to which the stacks of a process are written when it cannot be asked for them. */
+  stackFile(owner: StackOwner): string {
+    return join(this.path, SHARED, `stack-${owner}`);
   }
 
   /** Path of the control socket. */
@@ -69,8 +75,47 @@ export class RuntimeDir {
     return join(this.path, 'control');
   }
 
+  /** Says whose folder it is, for the commands that look for a server. */
+  describe(server: Omit<ServerInfo, 'pid' | 'control'>): void {
+    writeFileSync(join(this.path, INFO), JSON.stringify(server), { mode: 0o600 });
+  }
+
   remove(): void {
     removeFolder(this.path);
+  }
+}
+
+const INFO = 'server.json';
+
+/** A server that runs on this machine. */
+export interface ServerInfo {
+  readonly pid: number;
+  /** Path of its control socket. */
+  readonly control: string;
+  /** What it serves and from which folder; empty when they may not be read. */
+  readonly app: string;
+  readonly folder: string;
+}
+
+/** The servers that run, as far as their folders can be seen. */
+export function findServers(): ServerInfo[] {
+  const parents = new Set([process.env.XDG_RUNTIME_DIR ?? '/tmp', tmpdir(), '/tmp']);
+  return [...parents].flatMap((parent) =>
+    list(parent).flatMap((name) => {
+      const pid = Number(NAME.exec(name)?.[1] ?? 0);
+      const path = join(parent, name);
+      if (pid === 0 || !isAlive(pid) || !existsSync(join(path, 'control'))) return [];
+      return [{ pid, control: join(path, 'control'), ...readInfo(join(path, INFO)) }];
+    }),
+  );
+}
+
+function readInfo(path: string): { app: string; folder: string } {
+  try {
+    const { app = '', folder = '' } = JSON.parse(readFileSync(path, 'utf8')) as Partial<ServerInfo>;
+    return { app, folder };
+  } catch {
+    return { app: '', folder: '' };
   }
 }
 

@@ -21,15 +21,24 @@ export const SIGNALS = {
   SIGQUIT: { verb: 'quick-stop', text: 'As INT.' },
   SIGHUP: {
     verb: 'reload',
-    text: 'Reload: not yet there, one log line says so. When the terminal that Tunicorn was started in has been closed: stop gracefully.',
+    text: 'Reload: configuration and application anew, worker by worker, each leaving only when its replacement is ready. What cannot be loaded changes nothing. After WINCH: bring fronts and workers back. When the terminal that Tunicorn was started in has been closed: stop gracefully.',
   },
-  SIGTTIN: { verb: 'more', text: 'One worker more.' },
-  SIGTTOU: { verb: 'fewer', text: 'One worker fewer, but at least one.' },
-  SIGUSR1: { verb: 'reopen', text: 'Reopen the log files: not yet there, one log line says so.' },
-  SIGUSR2: { verb: 'upgrade', text: 'Upgrade in place: not yet there, one log line says so.' },
+  SIGTTIN: {
+    verb: 'more',
+    text: 'One worker more; with a range of workers both bounds move up. A reload keeps that.',
+  },
+  SIGTTOU: {
+    verb: 'fewer',
+    text: 'One worker fewer, but at least one; the oldest leaves. With a range both bounds move down.',
+  },
+  SIGUSR1: { verb: 'reopen', text: 'Reopen the log files, after they have been rotated away.' },
+  SIGUSR2: {
+    verb: 'upgrade',
+    text: 'Upgrade in place: start a new Tunicorn on the same listening sockets. This one goes on until it is stopped with TERM or QUIT.',
+  },
   SIGWINCH: {
     verb: 'winch',
-    text: 'Stop the workers gracefully: not yet there. Ignored in a terminal, where it only says that the window has another size.',
+    text: 'Let fronts and workers finish and end, and keep the sockets; HUP brings them back. For upgrades. Ignored in a terminal, where it only says that the window has another size.',
   },
 } as const satisfies Partial<Record<NodeJS.Signals, SignalEntry>>;
 

@@ -4,12 +4,13 @@
  * in the arbiter, whatever is paused; `net._createServerHandle` is what Node's own cluster binds with.
  */
 import { lookup } from 'node:dns/promises';
-import { chownSync, lstatSync, readFileSync, readlinkSync, unlinkSync } from 'node:fs';
+import { chownSync, lstatSync, readFileSync, readlinkSync, rmSync, unlinkSync } from 'node:fs';
 import * as net from 'node:net';
 import { dirname } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { type Address, formatUrl } from '../config/address.ts';
+import { type Address, formatAddress, formatUrl } from '../config/address.ts';
 import { UserError } from '../errors.ts';
+import type { Inherited } from './inherited.ts';
 import type { Rights } from './rights.ts';
 import { socketOwner } from './socket-owner.ts';
 import { answers } from './unix-socket.ts';
@@ -25,9 +26,14 @@ export interface Bound {
   readonly url: string;
   /** Lets go of it; the path of a UNIX socket is removed when it still is ours. */
   close(): void;
+  /** Somebody else has it now: `close` removes no path. */
+  handOver(): void;
 }
 
 export interface BindOptions {
+  /** Sockets that somebody opened for us already. Those that no address names are closed. */
+  readonly inherited?: Inherited;
+  readonly warn?: (message: string) => void;
   /** For UNIX sockets: rights that they do not get. */
   readonly umask: number;
   /** Who owns a UNIX socket: the workers' user, as in gunicorn. */
@@ -59,15 +65,47 @@ const IPV6_ONLY = 1;
 export async function bindAll(addresses: readonly Address[], options: BindOptions): Promise<Bound[]> {
   const bound: Bound[] = [];
   try {
+    const ready = adoptAll(options.inherited);
     for (const address of addresses) {
       const wildcards = addresses.filter((other) => other.kind === 'tcp' && other.host === '0.0.0.0');
-      bound.push(await bind(address, { ...options, wildcards }));
+      bound.push(take(ready, address) ?? (await bind(address, { ...options, wildcards })));
+    }
+    for (const { socket } of ready) {
+      options.warn?.(`The socket ${socket.url} was passed on, and no --bind names it: it is closed.`);
+      socket.close();
     }
     return bound;
   } catch (error) {
     for (const socket of bound) socket.close();
     throw error;
   }
+}
+
+interface Adopted {
+  /** The address in the words of `--bind` for which it was opened; empty when that is not known. */
+  readonly text: string;
+  readonly socket: Bound;
+}
+
+/** @throws {UserError} for a descriptor that is no listening socket */
+function adoptAll(inherited: Inherited | undefined): Adopted[] {
+  const { from = null, sockets = [] } = inherited ?? {};
+  return sockets.map(({ fd, name }) => {
+    const ours = from === 'predecessor';
+    const socket = adopt({ kind: 'fd', fd }, { note: ours ? '' : ` (from systemd, ${name})`, ours });
+    return { text: ours ? name : '', socket };
+  });
+}
+
+/** The one that fits, taken out of the list. */
+function take(ready: Adopted[], address: Address): Bound | null {
+  const at = ready.findIndex(({ text, socket: { fd, host, port, unix } }) => {
+    if (text !== '' && text === formatAddress(address)) return true;
+    if (address.kind === 'fd') return fd === address.fd;
+    if (address.kind === 'unix') return unix && host === address.path;
+    return !unix && host === address.host && port === address.port;
+  });
+  return ready.splice(at, at < 0 ? 0 : 1)[0]?.socket ?? null;
 }
 
 function bind(
@@ -80,7 +118,7 @@ function bind(
     case 'unix':
       return bindUnix(address, options);
     case 'fd':
-      return adopt(address);
+      return adopt(address, { note: ` (fd://${address.fd})`, ours: false });
   }
 }
 
@@ -104,7 +142,15 @@ async function bindTcp(address: Tcp, wildcards: readonly Address[]): Promise<Bou
   }
   const port = name.port ?? address.port;
   const url = formatUrl({ ...address, port });
-  return { fd: handle.fd, host: address.host, port, unix: false, url, close: () => handle.close() };
+  return {
+    fd: handle.fd,
+    host: address.host,
+    port,
+    unix: false,
+    url,
+    close: () => handle.close(),
+    handOver: () => {},
+  };
 }
 
 /** IPv4 first: `localhost` is 127.0.0.1, as for gunicorn. */
@@ -131,13 +177,28 @@ async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
   process.umask(before);
   if (typeof handle === 'number') throw bindError(address, getSystemErrorName(handle));
   if (options.rights !== null) chownSync(path, options.rights.uid, options.rights.gid);
-  const { ino } = lstatSync(path);
-  const close = () => {
-    // libuv removes the path with the handle. When another server has put its own socket there, the handle
-    // is left to the end of the process, which runArbiter makes one that removes nothing.
-    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) handle.close();
+  return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), ...keeper(path, handle) };
+}
+
+/**
+ * libuv removes the path of a UNIX socket with its handle. When another server has put its own socket there, or has this
+ * one by now, the handle is left to the end of the process, which runArbiter makes one that removes nothing.
+ */
+function keeper(path: string, handle: Handle): Pick<Bound, 'close' | 'handOver'> {
+  const ino = lstatSync(path, { throwIfNoEntry: false })?.ino;
+  let handedOver = false;
+  return {
+    close: () => {
+      const isOurs = !handedOver && lstatSync(path, { throwIfNoEntry: false })?.ino === ino;
+      if (!isOurs) return;
+      handle.close();
+      // The handle of an inherited socket knows no path.
+      rmSync(path, { force: true });
+    },
+    handOver: () => {
+      handedOver = true;
+    },
   };
-  return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), close };
 }
 
 /** Removes the socket that a killed server left. @throws {UserError} when something else is there. */
@@ -160,36 +221,37 @@ async function clearPath(address: Unix): Promise<void> {
   }
 }
 
-type Inherited = Extract<Address, { kind: 'fd' }>;
+type Descriptor = Extract<Address, { kind: 'fd' }>;
+
+interface AdoptOptions {
+  /** For people, behind the address. */
+  readonly note: string;
+  /** A Tunicorn made it: the path of a UNIX socket is ours to remove. */
+  readonly ours: boolean;
+}
 
 /** A socket that somebody else opened and we inherited. */
-function adopt(address: Inherited): Bound {
+function adopt(address: Descriptor, { note, ours }: AdoptOptions): Bound {
   const { fd } = address;
   const inode = socketInode(address);
-  const unixPath = unixSocketPath(inode);
+  const path = unixSocketPath(inode);
   const handle = createServerHandle(null, 0, -1, fd);
   if (typeof handle === 'number') {
     throw new UserError(`Cannot listen on fd://${fd}: descriptor ${fd} is no stream socket.`);
   }
+  const plain = { fd, close: () => handle.close(), handOver: () => {} };
   const name: { address?: string; port?: number } = {};
   if (handle.getsockname?.(name) !== 0 || name.address === undefined) {
-    const host = unixPath ?? '';
-    return {
-      fd,
-      host,
-      port: 0,
-      unix: true,
-      url: host === '' ? `fd://${fd}` : `unix:${host} (fd://${fd})`,
-      close: () => handle.close(),
-    };
+    const host = path ?? '';
+    const url = host === '' ? `fd://${fd}` : `unix:${host}${note}`;
+    return { ...plain, host, port: 0, unix: true, url, ...(ours ? keeper(host, handle) : {}) };
   }
   const { address: host, port = 0 } = name;
-  const url = `${formatUrl({ kind: 'tcp', host, port })} (fd://${fd})`;
-  return { fd, host, port, unix: false, url, close: () => handle.close() };
+  return { ...plain, host, port, unix: false, url: `${formatUrl({ kind: 'tcp', host, port })}${note}` };
 }
 
 /** @throws {UserError} when the descriptor is not open, or no socket. */
-function socketInode({ fd }: Inherited): string {
+function socketInode({ fd }: Descriptor): string {
   const name = readDescriptor(fd);
   if (name === '') return '';
   const inode = /^socket:\[(\d+)\]$/.exec(name ?? '')?.[1];

@@ -1,14 +1,14 @@
-/** The arbiter's view of one worker process. What runs in it lives in `python/`. */
+/** The arbiter's view of one Python process, a worker or a zygote. What runs in it lives in `python/`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import type { Settings } from '../config/options.ts';
-import type { FromWorker, WorkerStart } from '../messages.ts';
+import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
 import { compileAccessFormat } from '../observe/access-log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { type End, WORKER_PROGRAM } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
 
-export interface WorkerOptions {
+export interface PythonOptions {
   /** Path of the interpreter. */
   readonly python: string;
   /** What `ps` shows. */
@@ -19,7 +19,7 @@ export interface WorkerOptions {
   readonly errorLog: number;
   /** Descriptor to which what the application prints goes; null for our own standard streams. */
   readonly output: number | null;
-  readonly onMessage: (message: FromWorker) => void;
+  readonly onMessage: (message: FromZygote) => void;
   /** Called once, after every message. */
   readonly onExit: (end: End) => void;
 }
@@ -52,32 +52,35 @@ export function workerStart(
   };
 }
 
-/** How long after its end a worker's last words are waited for, when a process that it forked keeps the pipe open. */
+/** How long after its end a process's last words are waited for, when a child of it keeps the pipe open. */
 const LAST_WORDS_MS = 100;
 
-export class WorkerHandle {
-  readonly id: number;
+export class PythonProcess {
   readonly #child: ChildProcess;
   readonly #channel: Duplex | null;
-  readonly #options: WorkerOptions;
+  readonly #options: PythonOptions;
   #text = '';
   #ended = false;
 
   /** Starts the process. Its failure to start is told to `onExit`, like its end. */
-  constructor(start: WorkerStart, options: WorkerOptions) {
-    this.id = start.worker;
+  constructor(start: WorkerStart, options: PythonOptions) {
     this.#options = options;
-    this.#child = spawnWorker(options, start.app);
+    this.#child = spawnPython(options, start.app);
     this.#channel = (this.#child.stdio?.[3] ?? null) as Duplex | null;
     this.#child.once('error', (error) => this.#onError(error));
     this.#child.once('exit', (code, signal) => this.#onExit({ code, signal }));
     this.#listen();
-    // A worker that is gone already is told by its exit.
-    this.#channel?.write(`${JSON.stringify(start)}\n`);
+    this.send(start);
   }
 
+  /** 0 when it could not be started. */
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** One JSON object on a line. A process that is gone already is told by its exit. */
+  send(message: WorkerStart | { readonly fork: WorkerStart } | { readonly leave: true }): void {
+    this.#channel?.write(`${JSON.stringify(message)}\n`);
   }
 
   kill(): void {
@@ -125,7 +128,7 @@ export class WorkerHandle {
   }
 }
 
-function spawnWorker(options: WorkerOptions, app: string): ChildProcess {
+function spawnPython(options: PythonOptions, app: string): ChildProcess {
   const { python, errorLog } = options;
   const output = options.output ?? 'inherit';
   const plain = { file: python, args: [WORKER_PROGRAM, options.name, app] };
@@ -138,12 +141,26 @@ function spawnWorker(options: WorkerOptions, app: string): ChildProcess {
   });
 }
 
+const EVENTS: readonly string[] = [
+  'loaded',
+  'failed',
+  'forked',
+  'fork-failed',
+  'exited',
+  'said',
+] satisfies readonly FromZygote['event'][];
+
 /** An application that writes to descriptor 3 must not end the arbiter. */
-function parseMessage(line: string): FromWorker | null {
+function parseMessage(line: string): FromZygote | null {
   try {
-    const message = JSON.parse(line) as FromWorker;
-    return message.event === 'loaded' || message.event === 'failed' ? message : null;
+    const message = JSON.parse(line) as FromZygote;
+    return EVENTS.includes(message.event) ? message : null;
   } catch {
     return null;
   }
+}
+
+/** Whether a process speaks of itself and not, as a zygote, of others. */
+export function isOwnWord(message: FromZygote): message is FromWorker {
+  return message.event === 'loaded' || message.event === 'failed';
 }

@@ -1,11 +1,11 @@
 /** The command `tunicorn`: reads the options, and does what they ask for. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Loaded, loadSettings } from '../config/load.ts';
-import type { Settings } from '../config/options.ts';
+import { readSettings } from '../arbiter/settings.ts';
+import type { Loaded } from '../config/load.ts';
 import { renderHelp, renderSettings } from '../config/render.ts';
 import { UserError } from '../errors.ts';
 import { VERSION } from '../version.ts';
+import { requireApplication } from './application.ts';
+import { commandHelp, commandOf } from './commands.ts';
 
 /** What the command needs of its process, so that tests can call it. */
 export interface CommandOptions {
@@ -33,14 +33,14 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** @returns the exit code. @throws UserError */
-export async function run(
-  argv: readonly string[],
-  { env, cwd, columns, print }: CommandOptions,
-): Promise<number> {
-  const loaded = loadSettings({ argv, env, cwd });
+export async function run(argv: readonly string[], options: CommandOptions): Promise<number> {
+  const command = commandOf(argv);
+  if (command !== undefined) return command.run(argv.slice(1), options);
+  const { env, cwd, columns, print } = options;
+  const loaded = await readSettings({ argv, env, cwd });
   switch (loaded.action) {
     case 'help':
-      print(renderHelp(columns));
+      print(renderHelp(columns, commandHelp()));
       return 0;
     case 'version':
       print(`tunicorn (version ${VERSION})\n`);
@@ -53,14 +53,14 @@ export async function run(
       return (await import('../arbiter/check.ts')).checkApplication(loaded.settings);
     case 'serve':
       requireApplication(loaded.settings);
-      return serve(loaded);
+      return serve(loaded, () => readSettings({ argv, env, cwd }));
   }
 }
 
 /** The arbiter is loaded only now: `--help` and mistakes are answered without it. */
-async function serve({ settings, notes }: Loaded): Promise<number> {
+async function serve(loaded: Loaded, reread: () => Promise<Loaded>): Promise<number> {
   const { runArbiter } = await import('../arbiter/main.ts');
-  return runArbiter(settings, { notes });
+  return runArbiter(loaded, { reread });
 }
 
 /** A mistake is told in its own words; what nobody foresaw with its stack, for a report. */
@@ -69,19 +69,6 @@ export function tellError(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const system = `Tunicorn ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`;
   return `tunicorn: This should not happen. Please report it with these lines:\n${system}\n${stack}\n`;
-}
-
-function requireApplication({ app, chdir }: Settings): void {
-  if (app !== '' || existsSync(join(chdir, 'manage.py'))) return;
-  throw new UserError(
-    [
-      `Which application? None was named, and ${chdir} has no manage.py to find Django's from. For example:`,
-      '    tunicorn mysite.wsgi                 a Django site, in the folder of its manage.py',
-      '    tunicorn app:app                     the object app in app.py, as Flask calls it',
-      "    tunicorn 'site:create_app()'         what a factory returns",
-      '    tunicorn --chdir ~/mysite -w 4 -b :8000 mysite.wsgi',
-    ].join('\n'),
-  );
 }
 
 /** `tunicorn --help | head -1` closes its end early: that is no mistake of anybody's. */

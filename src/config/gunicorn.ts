@@ -45,7 +45,7 @@ const UWSGI = 'Tunicorn speaks HTTP to its proxy. In nginx write proxy_pass in p
 const SYSLOG =
   'Logs go to files and to the standard streams. Under systemd these reach the journal; elsewhere pipe them: tunicorn … 2>&1 | logger -t mysite.';
 const STATSD =
-  'Metrics are not there yet. Until then count from the access log: --access-logfile - has status and time of every request.';
+  'Metrics are given to Prometheus: --metrics 127.0.0.1:9100, or tunicorn status --prometheus. A StatsD server gets them through an exporter.';
 const LOGGING =
   "The server's own log has one format; use --error-logfile, --log-level and --access-logformat. The application's logging is its own: in Django the LOGGING setting.";
 const PASTE =
@@ -167,37 +167,78 @@ export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
   ]),
   ...flags(
     'refused',
-    'A control socket is not there yet. Signals to the main process do the same: TERM stops, and --pid says where its number stands.',
-    [['--control-socket PATH'], ['--control-socket-mode MODE']],
+    'The control socket of Tunicorn always lies in its runtime folder, and nobody else may use it; tunicorn status and its like find it by themselves, or by --pid.',
+    [['--control-socket PATH'], ['--control-socket-mode MODE', '384']],
   ),
-  ...flags('no-effect', 'there is no control socket yet.', [['--no-control-socket']]),
+  ...flags('no-effect', 'the control socket is always there; nobody but the own user may use it.', [
+    ['--no-control-socket'],
+  ]),
 ];
 
-/** What gunicorn takes from its configuration file alone. Ours comes later, and these wait for it. */
-export const FILE_ONLY: readonly string[] = [
-  'wsgi_app',
-  'tmp_upload_dir',
-  'secure_scheme_headers',
-  'logconfig_dict',
-  'default_proc_name',
-  'on_starting',
-  'on_reload',
-  'when_ready',
-  'pre_fork',
-  'post_fork',
-  'post_worker_init',
-  'worker_int',
-  'worker_abort',
-  'pre_exec',
-  'pre_request',
-  'post_request',
-  'child_exit',
-  'worker_exit',
-  'nworkers_changed',
-  'on_exit',
-  'ssl_context',
-  'on_dirty_starting',
-  'dirty_post_fork',
-  'dirty_worker_init',
-  'dirty_worker_exit',
-];
+/** Names in gunicorn's configuration file that are not those of its flags, and the flag that they mean. */
+export const FLAG_OF_NAME: Readonly<Record<string, string>> = {
+  keepalive: 'keep-alive',
+  limit_request_field_size: 'limit-request-field_size',
+  reload_extra_files: 'reload-extra-file',
+  preload_app: 'preload',
+  sendfile: 'no-sendfile',
+  raw_env: 'env',
+  pidfile: 'pid',
+  accesslog: 'access-logfile',
+  access_log_format: 'access-logformat',
+  errorlog: 'error-logfile',
+  loglevel: 'log-level',
+  logconfig: 'log-config',
+  logconfig_json: 'log-config-json',
+  syslog_addr: 'log-syslog-to',
+  syslog: 'log-syslog',
+  syslog_prefix: 'log-syslog-prefix',
+  syslog_facility: 'log-syslog-facility',
+  proc_name: 'name',
+  proxy_allow_ips: 'proxy-allow-from',
+  uwsgi_allow_ips: 'uwsgi-allow-from',
+  raw_paste_global_conf: 'paste-global',
+  dirty_apps: 'dirty-app',
+  control_socket_disable: 'no-control-socket',
+};
+
+/** What gunicorn takes from its configuration file alone. */
+export type FileOnly =
+  | { readonly fate: 'application' }
+  /** A function. `instead` is what does the same here, as the rest of a sentence; empty when nothing does. */
+  | { readonly fate: 'hook'; readonly instead: string }
+  | { readonly fate: 'no-effect' | 'refused'; readonly text: string };
+
+const hook = (instead = ''): FileOnly => ({ fate: 'hook', instead });
+const inModule = (name: string) => hook(`${name} of --hooks`);
+
+export const FILE_ONLY: Readonly<Record<string, FileOnly>> = {
+  wsgi_app: { fate: 'application' },
+  tmp_upload_dir: { fate: 'no-effect', text: 'uploads wait in the folder of --spool-dir.' },
+  secure_scheme_headers: {
+    fate: 'refused',
+    text: 'The scheme is taken from X-Forwarded-Proto of a believed proxy, and from nothing else. Let the proxy set that one, and see --forwarded-headers.',
+  },
+  logconfig_dict: { fate: 'refused', text: LOGGING },
+  default_proc_name: { fate: 'no-effect', text: 'processes are named by --name, or after the application.' },
+  on_starting: hook('the command of --on-start'),
+  on_reload: hook('the command of --on-reload'),
+  when_ready: hook(),
+  pre_fork: hook(),
+  post_fork: inModule('post_fork'),
+  post_worker_init: inModule('worker_ready'),
+  worker_int: hook(),
+  worker_abort: inModule('worker_abort'),
+  pre_exec: hook(),
+  pre_request: inModule('pre_request'),
+  post_request: inModule('post_request'),
+  child_exit: inModule('worker_gone'),
+  worker_exit: inModule('worker_exit'),
+  nworkers_changed: hook(),
+  on_exit: hook('the command of --on-exit'),
+  ssl_context: { fate: 'refused', text: TLS },
+  on_dirty_starting: hook(),
+  dirty_post_fork: hook(),
+  dirty_worker_init: hook(),
+  dirty_worker_exit: hook(),
+};

@@ -4,16 +4,18 @@
  *     the command line
  *     TUNICORN_… variables
  *     GUNICORN_CMD_ARGS
- *     (a configuration file: its place, for a later version)
+ *     the configuration file
  *     WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS, which gunicorn reads as defaults
  *     the default in the table
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { closest, distance } from 'fastest-levenshtein';
+import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { type Arguments, parseArguments } from './arguments.ts';
 import { checkTogether } from './check.ts';
+import type { FileSettings, Given } from './file.ts';
+import { pythonLocation, readFile } from './find-file.ts';
+import type { PythonReport } from './gunicorn-file.ts';
+import { misspelt, noEffect, refuse, unreadFile } from './notes.ts';
 import { OPTIONS, type Option, ROWS, type SettingKey, type Settings, variableOf } from './options.ts';
 import { splitWords } from './shell-words.ts';
 import { parseValue, splitVariable } from './values.ts';
@@ -27,8 +29,10 @@ export interface Loaded {
   /** Lines for the log: flags that were accepted and change nothing, and what was not read. */
   readonly notes: readonly string[];
   readonly action: Action;
-  /** Where each setting comes from, in words: `--workers`, `TUNICORN_WORKERS`, `default`. */
-  readonly sources: Readonly<Record<SettingKey, string>>;
+  /** The configuration file that was read: its path, or `python:MODULE`; empty for none. */
+  readonly file: string;
+  /** Where each setting comes from, in words: `--workers`, `TUNICORN_WORKERS`, `tunicorn.toml:3`, `default`. */
+  readonly sources: Readonly<Record<SettingKey | 'app', string>>;
 }
 
 export interface LoadOptions {
@@ -37,53 +41,101 @@ export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The folder that the command is called in. */
   readonly cwd: string;
+  /** What Python said of the file that {@link pythonFileOf} names. */
+  readonly python?: PythonReport | undefined;
 }
 
-/** What a source says about one option, and how messages call the source. */
-interface Given {
-  readonly texts: readonly string[];
-  readonly from: string;
+/** A configuration file that Python must execute, and what finds the interpreter. */
+export interface PythonFile {
+  /** Absolute path, or `python:MODULE`. */
+  readonly location: string;
+  readonly python: string;
+  readonly app: string;
+  readonly chdir: string;
 }
+
 type Source = (key: SettingKey, option: Option) => Given | undefined;
 
 const CMD_ARGS = 'GUNICORN_CMD_ARGS';
 
 /**
  * Reads and checks all settings.
- * @throws UserError for what cannot be: which option, from where, and which values are good
+ * @throws UserError for what cannot be: which option, from where, and which values are good; every value that is
+ * wrong is told, not only the first
  */
-export function loadSettings({ argv, env, cwd }: LoadOptions): Loaded {
-  const line = parseArguments(argv);
-  const cmdArgs = parseArguments(splitWords(env[CMD_ARGS] ?? ''), ` in ${CMD_ARGS}`);
+export function loadSettings({ argv, env, cwd, python }: LoadOptions): Loaded {
+  const { line, cmdArgs, strong } = argumentsOf({ argv, env });
   const action = actionOf(line, cmdArgs);
-  const quiet = action === 'help' || action === 'version';
-  if (!quiet) refuse([...line.foreign, ...cmdArgs.foreign]);
-  const sources = quiet
-    ? [defaults]
-    : [
-        fromArguments(line, ''),
-        fromVariables(env),
-        fromArguments(cmdArgs, ` in ${CMD_ARGS}`),
-        fromPlatform(env),
-        defaults,
-      ];
-  const app = quiet ? '' : applicationOf(line.positionals);
-  const { settings, from } = readAll(sources, { app, cwd });
-  if (quiet) return { settings, app, notes: [], action, sources: from };
+  if (action === 'help' || action === 'version') return onlyDefaults(action, cwd);
+  const foreign = [...line.foreign, ...cmdArgs.foreign];
+  refuse(foreign);
+  const file = readFile({ ...whereOf(strong, cwd), cwd }, python);
+  const named = applicationOf(line.positionals);
+  const app = named || (file?.app?.texts[0] ?? '');
+  const sources = [...strong, fromFile(file), fromPlatform(env), defaults];
+  const { settings, from } = readAll(sources, { app, cwd, file });
   checkTogether(settings);
-  const notes = [...noEffect(line, cmdArgs), ...unread(cmdArgs, env, { cwd, settings })];
+  const unread = file === null ? unreadFile([...new Set([cwd, settings.chdir])]) : [];
   return {
     settings,
     app,
-    notes,
+    file: file?.path ?? '',
+    notes: [
+      ...noEffect(foreign),
+      ...strayWords(cmdArgs),
+      ...(file?.notes ?? []),
+      ...unread,
+      ...misspelt(env),
+    ],
     action: settings.printConfig ? 'print-config' : settings.checkConfig ? 'check-config' : 'serve',
-    sources: from,
+    sources: { ...from, app: named === '' && file?.app !== undefined ? file.app.from : 'default' },
   };
+}
+
+/**
+ * The file that must be executed before {@link loadSettings} can read it; null when there is none.
+ * @throws UserError for a word that is no option
+ */
+export function pythonFileOf({ argv, env, cwd }: LoadOptions): PythonFile | null {
+  const { line, cmdArgs, strong } = argumentsOf({ argv, env });
+  const { named, chdir } = whereOf(strong, cwd);
+  const location = pythonLocation({ named, cwd });
+  if (location === null || actionOf(line, cmdArgs) !== 'serve') return null;
+  return { location, chdir, python: textOf(strong, 'python'), app: line.positionals[0] ?? '' };
 }
 
 /** The settings with nothing but defaults, for programs that serve without a command line. */
 export function defaultSettings(cwd: string): Settings {
-  return loadSettings({ argv: [], env: {}, cwd }).settings;
+  return onlyDefaults('serve', cwd).settings;
+}
+
+function onlyDefaults(action: Action, cwd: string): Loaded {
+  const { settings, from } = readAll([defaults], { app: '', cwd, file: null });
+  return { settings, app: '', file: '', notes: [], action, sources: { ...from, app: 'default' } };
+}
+
+/** The words of both command lines, and the sources that rank above a file. */
+function argumentsOf({ argv, env }: Pick<LoadOptions, 'argv' | 'env'>) {
+  const line = parseArguments(argv);
+  const where = ` in ${CMD_ARGS}`;
+  const cmdArgs = parseArguments(splitWords(env[CMD_ARGS] ?? ''), where);
+  return {
+    line,
+    cmdArgs,
+    strong: [fromArguments(line, ''), fromVariables(env), fromArguments(cmdArgs, where)],
+  };
+}
+
+function whereOf(strong: readonly Source[], cwd: string): { named: string; chdir: string } {
+  return { named: textOf(strong, 'config'), chdir: resolve(cwd, textOf(strong, 'chdir') || '.') };
+}
+
+function textOf(sources: readonly Source[], key: SettingKey): string {
+  return firstOf(sources, key, OPTIONS[key])?.texts.at(-1) ?? '';
+}
+
+function firstOf(sources: readonly Source[], key: SettingKey, option: Option): Given | undefined {
+  return sources.map((source) => source(key, option)).find((found) => found !== undefined);
 }
 
 function actionOf(line: Arguments, cmdArgs: Arguments): Action {
@@ -111,6 +163,10 @@ function fromVariables(env: LoadOptions['env']): Source {
   return (_key, option) => variable(env, variableOf(option), option);
 }
 
+function fromFile(file: FileSettings | null): Source {
+  return (key) => file?.given.get(key);
+}
+
 function fromPlatform(env: LoadOptions['env']): Source {
   return (key, option) => {
     if (key === 'bind' && env.PORT) return { texts: [`0.0.0.0:${env.PORT.trim()}`], from: 'PORT' };
@@ -130,84 +186,72 @@ const defaults: Source = (_key, option) => ({
   from: 'default',
 });
 
-function readAll(sources: readonly Source[], { app, cwd }: { app: string; cwd: string }) {
+/** @throws UserError with every value that is not good, and every mistake of the file */
+function readAll(
+  sources: readonly Source[],
+  { app, cwd, file }: { app: string; cwd: string; file: FileSettings | null },
+) {
+  const wrong: string[] = [];
   const from = {} as Record<SettingKey, string>;
   const read = (key: SettingKey, option: Option, folder: string) => {
-    const given = sources.map((source) => source(key, option)).find((found) => found !== undefined);
-    from[key] = given?.from ?? 'default';
-    return readValue(option, given ?? { texts: [], from: 'default' }, folder);
+    const given = firstOf(sources, key, option) ?? { texts: [], from: 'default' };
+    from[key] = given.from;
+    const inFile = file?.given.get(key);
+    // What a stronger source covers today is a mistake all the same.
+    if (inFile !== undefined && inFile !== given) {
+      readValue(option, inFile, { folder: key === 'chdir' ? (file?.folder ?? folder) : folder, wrong });
+    }
+    return readValue(option, given, { folder, wrong });
   };
-  const chdir = String(read('chdir', OPTIONS.chdir, cwd));
+  const inFile = file !== null && firstOf(sources, 'chdir', OPTIONS.chdir) === file.given.get('chdir');
+  const chdir = read('chdir', OPTIONS.chdir, inFile ? file.folder : cwd);
+  const folder = typeof chdir === 'string' ? chdir : cwd;
   const values = Object.fromEntries(
-    ROWS.map(([key, option]) => [key, key === 'chdir' ? chdir : read(key, option, chdir)]),
+    ROWS.map(([key, option]) => [key, key === 'chdir' ? folder : read(key, option, folder)]),
   );
+  const mistakes = [...(file?.mistakes ?? []), ...wrong];
+  if (mistakes.length > 0) throw new UserError(inOrder(mistakes).join('\n'));
   // Each value was read by the parser of its row's type, from which `Settings` is derived.
   const settings = { ...values, app } as Settings;
   return { settings: { ...settings, name: settings.name || app }, from };
 }
 
-function readValue(option: Option, { texts, from }: Given, folder: string): unknown {
+/** As somebody mends them: from the first line of the file to the last. */
+function inOrder(mistakes: readonly string[]): string[] {
+  const line = (text: string) => Number(/^\S.*?:(\d+): /.exec(text)?.[1] ?? Number.MAX_SAFE_INTEGER);
+  return [...mistakes].sort((a, b) => line(a) - line(b));
+}
+
+/** @returns undefined for a value that is not good; why is added to `wrong` */
+function readValue(
+  option: Option,
+  given: Given,
+  { folder, wrong }: { folder: string; wrong: string[] },
+): unknown {
   try {
-    return parseValue(option.type, texts, { folder, min: option.min ?? 0 });
+    return parseValue(option.type, given.texts, { folder, min: option.min ?? 0 });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw new UserError(`${valueAndSource(option, texts, from)}. ${error.message}`);
+    wrong.push(`${valueAndSource(option, given)}. ${error.message}`);
+    return undefined;
   }
 }
 
-function valueAndSource(option: Option, texts: readonly string[], from: string): string {
+function valueAndSource(option: Option, { texts, from, key }: Given): string {
+  const value = JSON.stringify(texts.join(','));
+  if (key !== undefined) return `${from}: ${value} is no good value for ${key}`;
   const flag = `--${option.name}`;
   const origin = from.startsWith(flag)
     ? from
     : from === 'default'
       ? `${flag} (its default)`
       : `${from}, which sets ${flag}`;
-  return `${JSON.stringify(texts.join(','))} is no good value for ${origin}`;
+  return `${value} is no good value for ${origin}`;
 }
 
-function refuse(foreign: Arguments['foreign']): void {
-  const refused = foreign.filter(({ flag, value }) => flag.fate === 'refused' && value !== flag.default);
-  const lines = new Map<string, string[]>();
-  for (const { flag, written } of refused) lines.set(flag.text, [...(lines.get(flag.text) ?? []), written]);
-  if (lines.size === 0) return;
-  const told = [...lines].map(([text, names]) => `${[...new Set(names)].join(', ')} cannot be used. ${text}`);
-  throw new UserError(told.join('\n'));
-}
-
-function noEffect(line: Arguments, cmdArgs: Arguments): string[] {
-  const lines = [...line.foreign, ...cmdArgs.foreign]
-    .filter(({ flag, value }) => flag.fate === 'no-effect' && value !== flag.default)
-    .map(({ flag, written }) => `${written} has no effect: ${flag.text}`);
-  return [...new Set(lines)];
-}
-
-/** What somebody may believe is read, and is not. */
-function unread(
-  cmdArgs: Arguments,
-  env: LoadOptions['env'],
-  { cwd, settings }: { cwd: string; settings: Settings },
-): string[] {
-  const notes = cmdArgs.positionals.map(
+function strayWords({ positionals }: Arguments): string[] {
+  return positionals.map(
     (word) =>
       `${JSON.stringify(word)} in ${CMD_ARGS} is not read; as in gunicorn the application stands on the command line.`,
   );
-  const file = [cwd, settings.chdir]
-    .map((folder) => join(folder, 'gunicorn.conf.py'))
-    .find((path) => existsSync(path));
-  if (file !== undefined) {
-    notes.push(
-      `${file} is not read: a configuration file comes with a later version. Give its settings as flags or TUNICORN_… variables.`,
-    );
-  }
-  return [...notes, ...misspelt(env)];
-}
-
-/** Only near misses are told: Kubernetes alone adds a dozen TUNICORN_… variables for a service of that name. */
-function misspelt(env: LoadOptions['env']): string[] {
-  const known = ROWS.map(([, option]) => variableOf(option));
-  return Object.keys(env).flatMap((name) => {
-    if (!name.startsWith('TUNICORN_') || known.includes(name)) return [];
-    const near = closest(name, known);
-    return distance(name, near) <= 2 ? [`The variable ${name} is not read. Did you mean ${near}?`] : [];
-  });
 }

@@ -1,17 +1,7 @@
-/** Everything that is written from the table of options: `--help`, `--print-config`, and `docs/configuration.md`. */
-import { ATOMS } from '../observe/access-format.ts';
-import { FILE_ONLY, FOREIGN_FLAGS } from './gunicorn.ts';
+/** What the command prints from the table of options: `--help`, `--print-config`, and what `tunicorn check` found. */
 import type { Loaded } from './load.ts';
-import {
-  OPTIONS,
-  type Option,
-  ROWS,
-  SECTIONS,
-  type SettingKey,
-  type Settings,
-  variableOf,
-} from './options.ts';
-import { isList, type ValueType } from './values.ts';
+import { type Option, ROWS, SECTIONS, type SettingKey, type Settings } from './options.ts';
+import type { ValueType } from './values.ts';
 import { wrap } from './wrap.ts';
 
 const HELP_HEAD = `Runs Django, Flask and other WSGI applications: supervisor, web server and application server in one.
@@ -26,8 +16,9 @@ APP is package.module:callable, package.module (its application or app), module:
 site/app.py. Without APP, in a folder with manage.py, it is Django's.
 `;
 
-const HELP_TAIL = `Every option can also be set by a variable: --keep-alive 5 is TUNICORN_KEEP_ALIVE=5. The command line is
-stronger than variables, these than GUNICORN_CMD_ARGS, and that than WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS.
+const HELP_TAIL = `Every option can also be set by a variable, --keep-alive 5 is TUNICORN_KEEP_ALIVE=5, and in tunicorn.toml: keep-alive = 5. The
+command line is stronger than variables, these than GUNICORN_CMD_ARGS, that than the file, and the file than WEB_CONCURRENCY,
+PORT and FORWARDED_ALLOW_IPS.
 `;
 
 /** The names by which a value is shown in help where a row names none. */
@@ -44,15 +35,28 @@ const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
   file: 'FILE',
 };
 
+/** A word that stands where an application could, and what it does. */
+export interface CommandHelp {
+  readonly name: string;
+  readonly help: string;
+}
+
 /** `--help`, wrapped to a terminal of so many columns. */
-export function renderHelp(columns: number): string {
+export function renderHelp(columns: number, commands: readonly CommandHelp[] = []): string {
   const width = Math.max(40, Math.min(columns, 100));
   const sections = SECTIONS.map((section) => {
     const rows = ROWS.filter(([, option]) => option.section === section);
     return [`${section}:`, ...rows.flatMap(([, option]) => helpOf(option, width)), ''].join('\n');
   });
   const asking = ['  -h, --help', '  -v, --version', ''].join('\n');
-  return [paragraphs(HELP_HEAD, width), ...sections, asking, paragraphs(HELP_TAIL, width)].join('\n');
+  const words = commands.map(({ name, help }) => [
+    `  tunicorn ${name}`,
+    ...wrap(`${help}.`, { columns: width, indent: 6 }),
+  ]);
+  const other = words.length === 0 ? [] : [['Instead of an application:', ...words.flat(), ''].join('\n')];
+  return [paragraphs(HELP_HEAD, width), ...other, ...sections, asking, paragraphs(HELP_TAIL, width)].join(
+    '\n',
+  );
 }
 
 function helpOf(option: Option, columns: number): string[] {
@@ -70,7 +74,7 @@ function paragraphs(text: string, columns: number): string {
 }
 
 /** `-w, --workers N|auto` */
-function spelling(option: Option): string {
+export function spelling(option: Option): string {
   const names = [option.name, ...(option.aliases ?? [])].map((name) => `--${name}`);
   const short = option.short === undefined ? [] : [`-${option.short}`];
   return `${[...short, ...names].join(', ')} ${placeholder(option)}`.trimEnd();
@@ -80,19 +84,42 @@ function placeholder({ placeholder, type }: Option): string {
   return placeholder ?? PLACEHOLDERS[type] ?? '';
 }
 
-function shownDefault(option: Option): string {
+/** As it would be written on the command line. */
+export function shownDefault(option: Option): string {
   if (option.type === 'flag') return 'off';
   return typeof option.default === 'string' ? option.default : option.default.join(',');
 }
 
 /** `--print-config`: one line for each setting, `name = value`, with where it comes from unless that is the default. */
 export function renderSettings({ settings, sources }: Pick<Loaded, 'settings' | 'sources'>): string {
-  const rows = ROWS.filter(([key]) => key !== 'printConfig' && key !== 'checkConfig');
-  const width = Math.max(...rows.map(([, option]) => option.name.length));
-  const line = (name: string, value: string, source: string) =>
-    `${name.padEnd(width)} = ${value}${source === 'default' ? '' : `   (${source})`}\n`;
-  const lines = rows.map(([key, option]) => line(option.name, shownValue(key, settings), sources[key]));
-  return [line('application', settings.app, 'default'), ...lines].join('').replaceAll(/ +$/gm, '');
+  const rows = ROWS.filter(([key]) => key !== 'printConfig' && key !== 'checkConfig').map(
+    ([key, { name }]) => ({ name, value: shownValue(key, settings), source: sources[key] }),
+  );
+  return aligned([{ name: 'application', value: settings.app, source: sources.app }, ...rows]);
+}
+
+/** `tunicorn check`: only the settings that somebody chose. */
+export function renderChosen({ settings, sources }: Pick<Loaded, 'settings' | 'sources'>): string {
+  const rows = ROWS.filter(([key]) => sources[key] !== 'default').map(([key, { name }]) => ({
+    name,
+    value: shownValue(key, settings),
+    source: sources[key],
+  }));
+  return rows.length === 0 ? '' : aligned(rows);
+}
+
+interface Shown {
+  readonly name: string;
+  readonly value: string;
+  readonly source: string;
+}
+
+function aligned(rows: readonly Shown[]): string {
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const lines = rows.map(({ name, value, source }) =>
+    `${name.padEnd(width)} = ${value}${source === 'default' ? '' : `   (${source})`}`.trimEnd(),
+  );
+  return `${lines.join('\n')}\n`;
 }
 
 function shownValue(key: SettingKey, settings: Settings): string {
@@ -100,114 +127,11 @@ function shownValue(key: SettingKey, settings: Settings): string {
   if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
   // What it holds is often secret, and this output ends up in tickets.
   if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');
+  if (key === 'workers') return shownRange(settings.workers);
   const value = settings[key];
   return Array.isArray(value) ? value.join(',') : String(value);
 }
 
-/** The page `docs/configuration.md`. */
-export function renderConfigurationPage(): string {
-  const page = [INTRODUCTION, overview(), ...SECTIONS.map(sectionOfPage), atomsOfPage(), gunicornOfPage()];
-  return `${page.join('\n\n').trim()}\n`;
-}
-
-const INTRODUCTION = `<!-- Generated from src/config/options.ts: node scripts/docs.mjs --write -->
-
-# Configuration
-
-    tunicorn [options] APP
-
-Options stand before or after APP: \`--workers 4\`, \`--workers=4\`, \`-w 4\` and \`-w4\` are the same. Names are written in full.
-The stronger source wins, option by option:
-
-1. the command line
-2. \`TUNICORN_…\` variables: \`--keep-alive\` is \`TUNICORN_KEEP_ALIVE\`; what may be repeated is separated by commas
-   (\`TUNICORN_ENV\`: one NAME=VALUE a line). An empty variable counts as not set, except an empty list of addresses or headers
-3. \`GUNICORN_CMD_ARGS\`: options as on a command line, quoted as in a shell
-4. a configuration file: not yet
-5. what gunicorn reads as defaults: \`WEB_CONCURRENCY\` (workers), \`PORT\` (bind to \`0.0.0.0:$PORT\`), \`FORWARDED_ALLOW_IPS\`
-6. the default
-
-Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
-with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. Reloading without a
-restart comes later; the last column says what it will take up.`;
-
-function overview(): string {
-  const rows = ROWS.map(
-    ([, option]) =>
-      `| [\`--${option.name}\`](#--${option.name}) | ${option.short ? `\`-${option.short}\`` : ''} | ${code(shownDefault(option))} | ${option.unit ?? ''} | ${option.reloadable ? 'yes' : 'no'} |`,
-  );
-  return ['| option | short | default | unit | reloadable |', '|---|---|---|---|---|', ...rows].join('\n');
-}
-
-function sectionOfPage(section: string): string {
-  const rows = ROWS.filter(([, option]) => option.section === section);
-  return [`## ${section}`, ...rows.map(([, option]) => optionOfPage(option))].join('\n\n');
-}
-
-function optionOfPage(option: Option): string {
-  const facts = [
-    `\`${spelling(option)}\``,
-    ...(isList(option.type) ? ['a list'] : []),
-    `variable \`${variableOf(option)}\`${option.env ? ` or \`${option.env}\`` : ''}`,
-    `default ${code(shownDefault(option)) || 'none'}${option.unit ? ` ${option.unit}` : ''}`,
-    option.reloadable ? 'reloadable' : 'needs a restart',
-  ];
-  return [`### --${option.name}`, `${facts.join(' · ')}`, option.help, besideGunicorn(option)]
-    .join('\n\n')
-    .trim();
-}
-
-function besideGunicorn({ gunicorn }: Option): string {
-  if (gunicorn.fate === 'same') return 'As in gunicorn.';
-  if (gunicorn.fate === 'differs') return `Unlike gunicorn: ${gunicorn.how}.`;
-  return gunicorn.fate === 'ours' ? 'gunicorn has no such option.' : `Without effect: ${gunicorn.why}`;
-}
-
-function atomsOfPage(): string {
-  const rows = Object.entries(ATOMS).map(([name, [shows]]) => `| \`%(${name})s\` | ${shows} |`);
-  return `## Atoms of the access log
-
-The default is \`${OPTIONS.accessLogformat.default}\`. An atom that does not exist, or has nothing to show, is \`-\`. Quotes,
-backslashes, controls and everything beyond ASCII are escaped in values (\`\\"\`, \`\\\\\`, \`\\x0a\`).
-
-| atom | shows |
-|---|---|
-${rows.join('\n')}
-| \`%({name}i)s\` | field of the request, e.g. \`%({x-request-id}i)s\` |
-| \`%({name}o)s\` | field of the response |
-| \`%({name}e)s\` | key of \`environ\`, e.g. \`%({remote_user}e)s\` |
-| \`%%\` | a percent sign |`;
-}
-
-function gunicornOfPage(): string {
-  const texts = new Map(
-    FOREIGN_FLAGS.map((flag) => [flag.text, FOREIGN_FLAGS.filter(({ text }) => text === flag.text)]),
-  );
-  const rows = [...texts].map(([text, flags]) => {
-    const names = flags.flatMap(({ names, short }) => [
-      ...(short ? [`-${short}`] : []),
-      ...names.map((name) => `--${name}`),
-    ]);
-    const fate = flags[0]?.fate === 'refused' ? 'refused' : 'no effect';
-    const what = text.charAt(0).toUpperCase() + text.slice(1);
-    return `| ${names.map(code).join(', ')} | ${fate} | ${escapeCell(what)} |`;
-  });
-  return `## gunicorn's other flags
-
-Without effect: accepted, and a line in the log says why. Refused: the start ends and says what to use instead. A flag that is
-given gunicorn's own default asks for nothing and is always accepted.
-
-| flag | fate | why, or what instead |
-|---|---|---|
-${rows.join('\n')}
-
-What gunicorn takes from its configuration file alone waits for ours: ${FILE_ONLY.map((name) => `\`${name}\``).join(', ')}.`;
-}
-
-function code(text: string): string {
-  return text === '' ? '' : `\`${escapeCell(text)}\``;
-}
-
-function escapeCell(text: string): string {
-  return text.replaceAll('|', '\\|');
+function shownRange({ min, max }: Settings['workers']): string {
+  return min === max ? String(min) : `${min}..${max}`;
 }

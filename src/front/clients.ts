@@ -11,7 +11,8 @@ import type { Room } from './room.ts';
 const STOP_IDLE_MS = 1000;
 const LINGER_MS = 2000;
 
-export interface ClientsOptions {
+/** What a reload may change; it holds for new connections, the times for all. */
+export interface ClientSettings {
   /** As the options of these names; 0 is the hard cap of `effectiveLimits`. */
   readonly limitRequestLine: number;
   readonly limitRequestFields: number;
@@ -23,6 +24,9 @@ export interface ClientsOptions {
   readonly clientHeaderTimeout: number;
   readonly clientBodyTimeout: number;
   readonly sendTimeout: number;
+}
+
+export interface ClientsOptions extends ClientSettings {
   readonly deadlines: Deadlines;
   readonly room: Room;
   readonly resolvePeer: (fields: Fields, client: Client) => Peer;
@@ -33,9 +37,6 @@ export interface ClientsOptions {
 
 /** All client connections of one server, and what they share. */
 export class Clients implements ClientContext {
-  readonly limits: Limits;
-  readonly bodyMemory: number;
-  readonly keepAlive: boolean;
   readonly room: Room;
   readonly deadlines: ClientDeadlines;
   readonly clients = new Set<Client>();
@@ -43,6 +44,9 @@ export class Clients implements ClientContext {
   readonly handle: (exchange: Exchange) => void;
   readonly warn: (message: string) => void;
   readonly #report: (outcome: Outcome) => void;
+  #limits: Limits;
+  #bodyMemory: number;
+  #keepAlive: boolean;
   #stopping = false;
   readonly #onStopped: (() => void)[] = [];
   #idleTimer: NodeJS.Timeout | undefined;
@@ -55,14 +59,6 @@ export class Clients implements ClientContext {
   constructor(options: ClientsOptions) {
     const seconds = (value: number, onDue: (client: Client) => void) =>
       options.deadlines.list<Client>(value * 1000, onDue);
-    this.limits = {
-      line: options.limitRequestLine,
-      fields: options.limitRequestFields,
-      fieldSize: options.limitRequestFieldSize,
-      body: options.limitRequestBody,
-    };
-    this.bodyMemory = options.bodyMemory;
-    this.keepAlive = options.keepAlive > 0;
     this.room = options.room;
     this.resolvePeer = options.resolvePeer;
     this.handle = options.handle;
@@ -75,6 +71,31 @@ export class Clients implements ClientContext {
       send: seconds(options.sendTimeout, (client) => client.onSendDue()),
       linger: options.deadlines.list<Client>(LINGER_MS, (client) => client.socket.destroy()),
     };
+    this.#limits = limitsOf(options);
+    this.#bodyMemory = options.bodyMemory;
+    this.#keepAlive = options.keepAlive > 0;
+  }
+
+  get limits(): Limits {
+    return this.#limits;
+  }
+
+  get bodyMemory(): number {
+    return this.#bodyMemory;
+  }
+
+  get keepAlive(): boolean {
+    return this.#keepAlive;
+  }
+
+  configure(settings: ClientSettings): void {
+    this.#limits = limitsOf(settings);
+    this.#bodyMemory = settings.bodyMemory;
+    this.#keepAlive = settings.keepAlive > 0;
+    this.deadlines.head.delayMs = settings.clientHeaderTimeout * 1000;
+    this.deadlines.body.delayMs = settings.clientBodyTimeout * 1000;
+    this.deadlines.idle.delayMs = settings.keepAlive * 1000;
+    this.deadlines.send.delayMs = settings.sendTimeout * 1000;
   }
 
   get stopping(): boolean {
@@ -137,4 +158,13 @@ export class Clients implements ClientContext {
   destroy(): void {
     for (const client of this.clients) client.socket.destroy();
   }
+}
+
+function limitsOf(settings: ClientSettings): Limits {
+  return {
+    line: settings.limitRequestLine,
+    fields: settings.limitRequestFields,
+    fieldSize: settings.limitRequestFieldSize,
+    body: settings.limitRequestBody,
+  };
 }

@@ -1,5 +1,5 @@
 import { HttpError } from '../errors.ts';
-import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
+import { encodeFrame, FLAG, type Frame, type FrameError, KIND } from '../gateway/frames.ts';
 import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
@@ -13,6 +13,8 @@ export interface JobEvents {
   readonly unwatch: (job: Job) => void;
   /** What the worker sent cannot be sent on. */
   readonly onInvalid: (job: Job, error: HttpError) => void;
+  /** Its worker died before it said anything. @returns whether it is to run once more. */
+  readonly retry: (job: Job) => boolean;
   /** The lane is free again, or gone. */
   readonly onEnd: (job: Job, lost: boolean) => void;
 }
@@ -31,6 +33,8 @@ export class Job implements LaneJob {
   #answered = false;
   /** What still comes from the worker is for nobody. */
   #dropped = false;
+  #attempt = 1;
+  startedAt = 0;
 
   constructor(exchange: Exchange, events: JobEvents) {
     this.exchange = exchange;
@@ -40,6 +44,11 @@ export class Job implements LaneJob {
   /** Where it runs; null while it waits. */
   get place(): Place | null {
     return this.#place;
+  }
+
+  /** 2 when its first worker died. */
+  get attempt(): number {
+    return this.#attempt;
   }
 
   /** The client has its answer, or has gone: the rest is for nobody. */
@@ -55,14 +64,16 @@ export class Job implements LaneJob {
   start(place: Place): void {
     const { head, body, peer } = this.exchange;
     this.#place = place;
+    this.startedAt = performance.now();
     this.exchange.waiting = false;
     this.exchange.trace = { pid: place.peer.pid, environ: null };
     this.exchange.onGone = () => this.#abandon();
+    const environ = environHead({ head, peer, bodyLength: body.length });
     const frame = encodeFrame({
       kind: KIND.REQUEST,
       flags: body.file === null ? 0 : FLAG.SPOOLED,
       id: place.id,
-      head: environHead({ head, peer, bodyLength: body.length }),
+      head: this.#attempt === 1 ? environ : `${environ}\0tunicorn.attempt\0${this.#attempt}`,
       body: body.file === null ? body.memory : Buffer.from(body.file.path),
     });
     place.lane.send(place.id, { job: this, frame });
@@ -77,9 +88,20 @@ export class Job implements LaneJob {
     if (done) this.#end(false);
   }
 
-  onLost(): void {
+  onLost(error: FrameError | null): void {
+    // Who talks nonsense has been heard, and could do so again.
+    if (!this.#answered && !this.#dropped && error === null && this.#events.retry(this)) return;
     if (!this.#dropped) this.exchange.fail(new HttpError('worker-lost'));
     this.#end(true);
+  }
+
+  /** Back to where it was before it was started. */
+  rewind(): void {
+    this.#attempt++;
+    this.#events.unwatch(this);
+    this.#place = null;
+    this.exchange.trace = null;
+    this.exchange.waiting = true;
   }
 
   /** Ends the answer here; the worker may go on, but what it says is dropped. */

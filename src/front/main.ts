@@ -4,15 +4,18 @@
  */
 import { unlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import type { Settings } from '../config/options.ts';
+import { UserError } from '../errors.ts';
 import type { Exchange, Peer } from '../http/exchange.ts';
 import type { Fields } from '../http/types.ts';
-import type { FromFront, Listener, StaticMount, ToFront } from '../messages.ts';
+import type { FromFront, FrontReport, Listener, StaticMount, ToFront } from '../messages.ts';
 import { AccessLog } from '../observe/access-log.ts';
-import { createLogger, type Logger } from '../observe/log.ts';
+import { createLogger, type LogFile, openLogFile } from '../observe/log.ts';
 import type { Client } from './client.ts';
 import type { Outcome } from './client-context.ts';
 import { Clients } from './clients.ts';
-import { Deadlines } from './deadlines.ts';
+import { type DeadlineList, Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { type Accepting, closeWhenQuiet, listen } from './listener.ts';
 import { resolvePeer, trustList } from './proxy-headers.ts';
@@ -31,11 +34,15 @@ type Start = Extract<ToFront, { type: 'start' }>;
 
 class Front {
   readonly #start: Start;
-  readonly #log: Logger;
+  readonly #log: LogFile;
   readonly #accessLog: AccessLog | null;
   readonly #dispatcher: Dispatcher;
   readonly #clients: Clients;
-  readonly #trusted: (address: string) => boolean;
+  readonly #room: Room;
+  readonly #seconds: DeadlineList<Front>;
+  #settings: Settings;
+  #trusted: (address: string) => boolean;
+  #mounts: readonly StaticMount[];
   #static: StaticFiles;
   #accepting: Accepting[] = [];
   #deadline: NodeJS.Timeout | null = null;
@@ -44,28 +51,34 @@ class Front {
     const { settings } = start;
     const deadlines = new Deadlines();
     this.#start = start;
+    this.#settings = settings;
+    this.#mounts = start.mounts;
     this.#log = createLogger({ fd: start.errorLog, level: settings.logLevel });
     const warn = (message: string) => this.#log.warning(message);
     const format = settings.accessLogformat;
     this.#accessLog = start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format, warn });
     this.#trusted = trustList(settings.forwardedAllowIps);
-    this.#static = this.#staticFiles(start.mounts);
+    this.#static = this.#staticFiles();
     this.#dispatcher = new Dispatcher({
-      ...settings,
+      settings,
       deadlines,
       log: this.#log,
-      onReady: (worker) => send({ type: 'worker-ready', worker }),
-      onStuck: (worker, graceMs) => send({ type: 'worker-stuck', worker, graceMs, cause: 'timeout' }),
+      stackFile: (worker) => join(dirname(start.gateway), `stack-${worker}`),
+      tell: send,
+      random: Math.random,
     });
+    this.#room = new Room({ ...settings, warn });
     this.#clients = new Clients({
       ...settings,
       deadlines,
-      room: new Room({ ...settings, warn }),
+      room: this.#room,
       resolvePeer: (fields, client) => this.#peer(fields, client),
       handle: (exchange) => this.#handle(exchange),
       finished: (outcome) => this.#finished(outcome),
       warn,
     });
+    this.#seconds = deadlines.list(1000, () => this.#onSecond());
+    this.#watchLoad();
   }
 
   async run(): Promise<void> {
@@ -86,8 +99,17 @@ class Front {
       case 'start':
         return;
       case 'mounts':
-        this.#static = this.#staticFiles(message.mounts);
+        this.#mounts = message.mounts;
+        this.#static = this.#staticFiles();
         return;
+      case 'settings':
+        return this.#configure(message.settings);
+      case 'reopen-logs':
+        return this.#reopenLogs();
+      case 'report':
+        return send({ type: 'report', report: this.#report() });
+      case 'stacks':
+        return void this.#stacks(message.worker);
       case 'worker-gone':
         return this.#dispatcher.workerGone(message.worker);
       case 'drain-worker':
@@ -95,6 +117,67 @@ class Front {
       case 'stop':
         return this.#stop(message.graceMs);
     }
+  }
+
+  /** What can change without a restart. */
+  #configure(settings: Settings): void {
+    this.#settings = settings;
+    this.#log.level = settings.logLevel;
+    if (this.#accessLog !== null) this.#accessLog.format = settings.accessLogformat;
+    this.#trusted = trustList(settings.forwardedAllowIps);
+    this.#static = this.#staticFiles();
+    this.#room.configure(settings);
+    this.#clients.configure(settings);
+    this.#dispatcher.configure(settings);
+    this.#watchLoad();
+  }
+
+  #reopenLogs(): void {
+    const { errorLogfile, accessLogfile } = this.#settings;
+    try {
+      this.#log.reopen(errorLogfile);
+      if (accessLogfile !== '-') this.#accessLog?.move(openLogFile(accessLogfile));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#log.error(`${error.message} The old file goes on.`);
+    }
+    this.#dispatcher.reopenLogs();
+  }
+
+  #report(): FrontReport {
+    const { counters, waiting, oldestMs } = this.#dispatcher;
+    const { memory, spooled } = this.#room.used;
+    return {
+      pid: process.pid,
+      connections: this.#clients.clients.size,
+      waiting,
+      oldestMs,
+      memory,
+      spooled,
+      statuses: counters.statuses,
+      retried: counters.retried,
+      queueWait: counters.queueWait.report(),
+      service: counters.service.report(),
+      workers: this.#dispatcher.report(),
+    };
+  }
+
+  async #stacks(worker: number): Promise<void> {
+    send({ type: 'stacks', worker, text: await this.#dispatcher.stacks(worker) });
+  }
+
+  /** Only scaling needs to know what each second was like. */
+  #watchLoad(): void {
+    const { min, max } = this.#settings.workers;
+    if (min !== max) this.#seconds.add(this);
+    else this.#seconds.delete(this);
+  }
+
+  #onSecond(): void {
+    this.#seconds.add(this);
+    const load = this.#dispatcher.counters.second(this.#dispatcher.oldestMs);
+    if (load !== null) send({ type: 'load', load });
+    this.#dispatcher.wish();
   }
 
   /** Where this front's workers connect. A front that died has left its path behind. */
@@ -118,9 +201,9 @@ class Front {
     });
   }
 
-  #staticFiles(found: readonly StaticMount[]): StaticFiles {
-    const named = this.#start.settings.static.map(({ prefix, folder }) => ({ prefix, folders: [folder] }));
-    return new StaticFiles([...named, ...found]);
+  #staticFiles(): StaticFiles {
+    const named = this.#settings.static.map(({ prefix, folder }) => ({ prefix, folders: [folder] }));
+    return new StaticFiles([...named, ...this.#mounts]);
   }
 
   #peer(fields: Fields, client: Client): Peer {
@@ -133,7 +216,7 @@ class Front {
       serverName: host,
       serverPort: port,
     };
-    const headers = this.#start.settings.forwardedHeaders;
+    const headers = this.#settings.forwardedHeaders;
     return resolvePeer(fields, socket, { trusted: this.#trusted, headers });
   }
 
@@ -144,6 +227,7 @@ class Front {
   }
 
   #finished(outcome: Outcome): void {
+    this.#dispatcher.counters.answered(outcome.status);
     this.#accessLog?.write(outcome);
   }
 
@@ -184,9 +268,8 @@ function send(message: FromFront): void {
   process.send?.(message);
 }
 
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
-  process.on(signal, () => {});
-}
+const UNMOVED = 'SIGTERM SIGINT SIGQUIT SIGHUP SIGUSR1 SIGUSR2 SIGTTIN SIGTTOU'.split(' ');
+for (const signal of UNMOVED) process.on(signal, () => {});
 // Without the arbiter nobody would replace a worker, or end this process.
 process.on('disconnect', () => process.exit(0));
 

@@ -14,7 +14,9 @@ export class Queue<R, L> {
   readonly #waiting = new Map<R, number>();
   /** One entry for each request that a lane can take now; a lane of capacity n stands here up to n times. */
   #idle: L[] = [];
-  readonly #size: number;
+  /** Requests that go before all others, the first in front: their first worker died. */
+  readonly #again = new Map<R, number>();
+  #size: number;
 
   /** @param size requests that may wait at most (`queue-size`) */
   constructor(size: number) {
@@ -22,7 +24,17 @@ export class Queue<R, L> {
   }
 
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#again.size;
+  }
+
+  set size(size: number) {
+    this.#size = size;
+  }
+
+  /** When the first that waits was lined up; null when nothing waits. */
+  get since(): number | null {
+    for (const waiting of [this.#again, this.#waiting]) for (const since of waiting.values()) return since;
+    return null;
   }
 
   get idle(): number {
@@ -37,9 +49,14 @@ export class Queue<R, L> {
     return true;
   }
 
+  /** Lines a request up in front, for its second try; there is always room, since it had a place before. */
+  pushAgain(request: R, now: number): void {
+    this.#again.set(request, now);
+  }
+
   /** Takes a request out that need not be served any longer. @returns whether it was still waiting. */
   remove(request: R): boolean {
-    return this.#waiting.delete(request);
+    return this.#waiting.delete(request) || this.#again.delete(request);
   }
 
   /** The lane can take one request more. */
@@ -54,11 +71,12 @@ export class Queue<R, L> {
 
   /** The next assignment, or null when nothing waits or nobody is idle. */
   next(now: number): Assignment<R, L> | null {
-    if (this.#waiting.size === 0) return null;
+    const waiting = this.#again.size > 0 ? this.#again : this.#waiting;
+    if (waiting.size === 0) return null;
     const lane = this.#idle.pop();
     if (lane === undefined) return null;
-    for (const [request, since] of this.#waiting) {
-      this.#waiting.delete(request);
+    for (const [request, since] of waiting) {
+      waiting.delete(request);
       return { request, lane, waitedMs: now - since };
     }
     return null;

@@ -20,13 +20,17 @@ export interface RoomOptions {
  * It only counts; whoever takes must give back.
  */
 export class Room {
-  readonly #options: RoomOptions;
+  #options: RoomOptions;
   #memory = 0;
   #spooled = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RoomOptions) {
     this.#options = options;
+  }
+
+  configure(limits: Omit<RoomOptions, 'warn'>): void {
+    this.#options = { ...limits, warn: this.#options.warn };
   }
 
   /** Bytes held in memory and in spool files now. */

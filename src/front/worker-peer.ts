@@ -5,9 +5,22 @@ import { Lane } from '../gateway/lane.ts';
 /** A dead worker's answer may still lie in its sockets: they get this long to say it before they are cut. */
 const LAST_WORDS_MS = 10;
 
+/** The answer to DUMP. */
+export interface Stack {
+  /** Of the request; 0 for all threads. */
+  readonly id: number;
+  readonly thread: string;
+  readonly text: string;
+}
+
 export interface WorkerPeerEvents {
-  /** Control and every lane are connected and the application is loaded. */
+  /** Control and every lane are connected and the application is loaded: each lane is to be asked whether it answers. */
+  readonly onConnected: (peer: WorkerPeer) => void;
+  /** Every lane has answered PING: it may be given requests. */
   readonly onReady: (peer: WorkerPeer) => void;
+  /** A lane of a ready worker has answered PING. */
+  readonly onPong: (peer: WorkerPeer, lane: Lane) => void;
+  readonly onStack: (peer: WorkerPeer, stack: Stack) => void;
   /** This lane takes nothing more; its requests are told next. */
   readonly onLaneGone: (peer: WorkerPeer, lane: Lane) => void;
   /** Control has ended: the worker is gone, or is to reconnect. */
@@ -24,9 +37,13 @@ export class WorkerPeer {
   #pid = 0;
   #expected = 0;
   #loaded = false;
+  #connected = false;
   #ready = false;
   /** It gets nothing more, and DRAIN once it has nothing left. */
   #draining = false;
+
+  /** Requests that it has answered. */
+  requests = 0;
 
   constructor(id: number, events: WorkerPeerEvents) {
     this.id = id;
@@ -56,10 +73,11 @@ export class WorkerPeer {
       decoder,
       capacity: Number(hello.get('capacity') ?? 1),
       order: hello.get('order') === 'any' ? 'any' : 'fifo',
+      onPong: (answering) => this.#onPong(answering),
       onClose: (closed, error) => this.#onLaneClosed(closed, error),
     });
     this.lanes.add(lane);
-    this.#checkReady();
+    this.#checkConnected();
   }
 
   #attachControl(socket: Socket, { hello, decoder, rest }: Introduction): void {
@@ -67,9 +85,10 @@ export class WorkerPeer {
     this.#pid = Number(hello.get('pid') ?? 0);
     this.#expected = Number(hello.get('lanes') ?? 1);
     const take = (frame: Frame) => {
+      if (frame.kind === KIND.STACK) return this.#events.onStack(this, toStack(frame));
       if (frame.kind !== KIND.READY) throw new FrameError(`Kind ${frame.kind} does not belong on control.`);
       this.#loaded = true;
-      this.#checkReady();
+      this.#checkConnected();
     };
     const takeAll = (frames: () => readonly Frame[]) => {
       try {
@@ -84,17 +103,24 @@ export class WorkerPeer {
     socket.on('close', () => {
       if (this.#control !== socket) return;
       this.#control = null;
-      this.#ready = false;
+      this.#connected = this.#loaded = this.#ready = false;
       this.#events.onGone(this);
     });
     takeAll(() => rest);
   }
 
-  #checkReady(): void {
+  #checkConnected(): void {
     // READY may be read before the last lane's HELLO: they come over different sockets.
-    if (this.#ready || !this.#loaded || this.lanes.size < this.#expected) return;
+    if (this.#connected || !this.#loaded || this.lanes.size < this.#expected) return;
     // Told to leave before it was there.
     if (this.#draining) return this.settle();
+    this.#connected = true;
+    this.#events.onConnected(this);
+  }
+
+  #onPong(lane: Lane): void {
+    if (this.#ready) return this.#events.onPong(this, lane);
+    if (this.#draining || [...this.lanes].some((each) => each.pinged)) return;
     this.#ready = true;
     this.#events.onReady(this);
   }
@@ -109,6 +135,22 @@ export class WorkerPeer {
   /** Nobody waits for this request any longer. */
   abandon(id: number): void {
     this.#control?.write(encodeFrame({ kind: KIND.ABANDON, id }));
+  }
+
+  /** Asks where this request is, and raises an exception there. */
+  interrupt(id: number): void {
+    this.dump(id);
+    this.#control?.write(encodeFrame({ kind: KIND.INTERRUPT, id }));
+  }
+
+  /** Asks for the stack of one request, or with 0 of every thread. */
+  dump(id: number): void {
+    this.#control?.write(encodeFrame({ kind: KIND.DUMP, id }));
+  }
+
+  /** Its log files have been moved. */
+  reopenLogs(): void {
+    this.#control?.write(encodeFrame({ kind: KIND.REOPEN, id: 0 }));
   }
 
   /** Gives it nothing more, and lets it leave once it has nothing left. */
@@ -160,6 +202,10 @@ export function introduce(socket: Socket, callback: (introduction: Introduction)
   };
   socket.on('data', onData);
   socket.on('error', () => {});
+}
+
+function toStack({ id, head, body }: Frame): Stack {
+  return { id, thread: new Map(pairs(head)).get('thread') ?? '', text: body.toString('utf8') };
 }
 
 function* pairs(head: string): Generator<[string, string]> {

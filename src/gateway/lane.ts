@@ -3,10 +3,14 @@ import { encodeFrame, FLAG, type Frame, type FrameDecoder, FrameError, KIND } fr
 
 /** A request that is under way on a lane. */
 export interface LaneJob {
+  /** `GET /path`, for people. */
+  readonly title: string;
+  /** When it was sent, by `performance.now()`. */
+  readonly startedAt: number;
   /** A frame of its answer. `done` with the last one: the lane has already given it up then. */
   onFrame(frame: Frame, done: boolean): void;
-  /** The lane ended before the answer was complete. */
-  onLost(): void;
+  /** The lane ended before the answer was complete; `error` when what came on it was no protocol. */
+  onLost(error: FrameError | null): void;
 }
 
 export interface LaneOptions {
@@ -16,6 +20,7 @@ export interface LaneOptions {
   readonly capacity: number;
   /** `fifo`: answers come in the order of the requests; `any`: by their ids alone. */
   readonly order: 'fifo' | 'any';
+  readonly onPong: (lane: Lane) => void;
   readonly onClose: (lane: Lane, error: FrameError | null) => void;
 }
 
@@ -28,19 +33,22 @@ export class Lane {
   readonly #jobs = new Map<number, LaneJob>();
   /** Jobs whose clients lag behind. */
   readonly #slow = new Set<LaneJob>();
+  readonly #onPong: (lane: Lane) => void;
   #error: FrameError | null = null;
+  #pinged = false;
 
-  constructor({ socket, decoder, capacity, order, onClose }: LaneOptions) {
+  constructor({ socket, decoder, capacity, order, onPong, onClose }: LaneOptions) {
     this.#socket = socket;
     this.#decoder = decoder;
     this.capacity = capacity;
     this.#order = order;
+    this.#onPong = onPong;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('close', () => {
       const lost = [...this.#jobs.values()];
       this.#jobs.clear();
       onClose(this, this.#error);
-      for (const job of lost) job.onLost();
+      for (const job of lost) job.onLost(this.#error);
     });
   }
 
@@ -55,7 +63,18 @@ export class Lane {
     this.#socket.write(frame);
   }
 
+  /** What runs here. */
+  get jobs(): Iterable<LaneJob> {
+    return this.#jobs.values();
+  }
+
+  /** Its PONG is due: it should get no request before that. */
+  get pinged(): boolean {
+    return this.#pinged;
+  }
+
   ping(): void {
+    this.#pinged = true;
     this.#socket.write(encodeFrame({ kind: KIND.PING, id: 0 }));
   }
 
@@ -91,7 +110,11 @@ export class Lane {
 
   /** Handles one frame from the worker. @throws {FrameError} when it answers nothing that was asked. */
   take(frame: Frame): void {
-    if (frame.kind === KIND.PONG) return;
+    if (frame.kind === KIND.PONG) {
+      if (!this.#pinged) return;
+      this.#pinged = false;
+      return this.#onPong(this);
+    }
     const job = this.#jobs.get(frame.id);
     if (job === undefined || !this.#isNext(frame.id)) {
       throw new FrameError(

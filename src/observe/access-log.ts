@@ -13,7 +13,7 @@ export interface AccessLogOptions {
 
 /** One line about each request. */
 export class AccessLog {
-  readonly #format: AccessFormat;
+  #format: AccessFormat;
   readonly #writer: LineWriter;
 
   constructor({ fd, format, warn = () => {} }: AccessLogOptions) {
@@ -29,6 +29,16 @@ export class AccessLog {
   write(entry: AccessEntry & { readonly startedAt: number }): void {
     const durationMs = Math.max(0, performance.now() - entry.startedAt);
     this.#writer.write(this.#format.render(entry, { start: Date.now() - durationMs, durationMs }));
+  }
+
+  /** Lines look like this from now on. */
+  set format(format: string) {
+    this.#format = compileAccessFormat(format);
+  }
+
+  /** Lines go to this descriptor from now on. */
+  move(fd: number): void {
+    this.#writer.move(fd);
   }
 
   /** Resolves when the lines so far are written, or nobody takes them. */

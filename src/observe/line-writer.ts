@@ -1,4 +1,4 @@
-import { write } from 'node:fs';
+import { close, write } from 'node:fs';
 
 /** More than this waiting, and lines are lost: a reader that has stopped must not take the server's memory. */
 const LIMIT_CHARS = 8 * 1024 * 1024;
@@ -17,13 +17,17 @@ export interface LineWriterOptions {
  * Several processes may append to the same file: each write ends with a line's end.
  */
 export class LineWriter {
-  readonly #fd: number;
+  #fd: number;
   readonly #onLost: (lines: number) => void;
   readonly #limit: number;
   #lines: string[] = [];
   #chars = 0;
   #lost = 0;
   #writing = false;
+  /** A write is under way. */
+  #sending = false;
+  /** The descriptor that it goes to, when there is another one by now. */
+  #left = -1;
   /** The reader is gone for good. */
   #dead = false;
   #onIdle: (() => void)[] = [];
@@ -47,6 +51,16 @@ export class LineWriter {
     setImmediate(() => this.#next());
   }
 
+  /** What has not been given to a write yet goes to `fd`; the old descriptor is closed when its write has ended. */
+  move(fd: number): void {
+    const before = this.#fd;
+    this.#fd = fd;
+    this.#dead = false;
+    if (before <= 2) return;
+    if (this.#sending) this.#left = before;
+    else close(before);
+  }
+
   /** Resolves when everything is written, or after two seconds in which a reader did not take it. */
   flush(): Promise<void> {
     if (!this.#writing) return Promise.resolve();
@@ -64,14 +78,18 @@ export class LineWriter {
     this.#lines.push('');
     const bytes = Buffer.from(this.#lines.join('\n'));
     this.#lines = [];
-    this.#send(bytes, 0);
+    this.#sending = true;
+    this.#send(this.#fd, bytes, 0);
   }
 
-  #send(bytes: Buffer, from: number): void {
-    write(this.#fd, bytes, from, bytes.length - from, null, (error, count) => {
-      if (error?.code === 'EAGAIN') return void setTimeout(() => this.#send(bytes, from), RETRY_MS);
+  #send(fd: number, bytes: Buffer, from: number): void {
+    write(fd, bytes, from, bytes.length - from, null, (error, count) => {
+      if (error?.code === 'EAGAIN') return void setTimeout(() => this.#send(fd, bytes, from), RETRY_MS);
       if (error) this.#fail(error.code ?? '', bytes);
-      else if (from + count < bytes.length) return this.#send(bytes, from + count);
+      else if (from + count < bytes.length) return this.#send(fd, bytes, from + count);
+      this.#sending = false;
+      if (this.#left >= 0) close(this.#left);
+      this.#left = -1;
       this.#chars = this.#lines.reduce((sum, line) => sum + line.length + 1, 0);
       this.#next();
     });

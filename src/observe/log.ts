@@ -1,5 +1,5 @@
 /** The error log: what happened, for the people who run the server. In the line format of gunicorn. */
-import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { UserError } from '../errors.ts';
 
@@ -15,6 +15,13 @@ export type Logger = {
   readonly fd: number;
 };
 
+/** A log that can be moved, and made more or less talkative. */
+export type LogFile = Logger & {
+  level: LogLevel;
+  /** After a rotation: goes on in the file that has this path now. @throws UserError when it cannot be opened. */
+  reopen(path: string): void;
+};
+
 /** How long one entry waits for the reader of a full pipe. The arbiter must stay able to judge. */
 const PATIENCE_MS = 1000;
 const PAUSE_MS = 5;
@@ -23,12 +30,11 @@ const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
 const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
 /** Gives a log that writes entries of `level` and above to `fd`, each at once and whole. */
-export function createLogger(options: { fd: number; level: LogLevel }): Logger {
+export function createLogger(options: { fd: number; level: LogLevel }): LogFile {
   const sink = new Sink(options.fd);
-  const lowest = LOG_LEVELS.indexOf(options.level);
-  const at = (level: LogLevel) => {
-    if (LOG_LEVELS.indexOf(level) < lowest) return () => {};
-    return (text: string) => sink.write(formatEntry(level, text, new Date()));
+  let lowest = LOG_LEVELS.indexOf(options.level);
+  const at = (level: LogLevel) => (text: string) => {
+    if (LOG_LEVELS.indexOf(level) >= lowest) sink.write(formatEntry(level, text, new Date()));
   };
   return {
     debug: at('debug'),
@@ -36,7 +42,18 @@ export function createLogger(options: { fd: number; level: LogLevel }): Logger {
     warning: at('warning'),
     error: at('error'),
     critical: at('critical'),
-    fd: options.fd,
+    get fd() {
+      return sink.fd;
+    },
+    get level() {
+      return LOG_LEVELS[lowest] ?? 'info';
+    },
+    set level(level) {
+      lowest = LOG_LEVELS.indexOf(level);
+    },
+    reopen(path) {
+      if (path !== '-') sink.move(openLogFile(path));
+    },
   };
 }
 
@@ -121,7 +138,7 @@ function codeOf(error: unknown): string {
  * What nobody reads is dropped and counted; the next entry that goes through tells how many are missing.
  */
 class Sink {
-  readonly #fd: number;
+  #fd: number;
   #dropped = 0;
   #cut = false;
   /** The terminal is closed, or the reader is gone: nothing will ever arrive. */
@@ -129,6 +146,18 @@ class Sink {
 
   constructor(fd: number) {
     this.#fd = fd;
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  move(fd: number): void {
+    const before = this.#fd;
+    this.#fd = fd;
+    this.#dead = false;
+    // Children that were started with the old one have descriptors of their own.
+    if (before > 2) closeSync(before);
   }
 
   write(entry: string): void {

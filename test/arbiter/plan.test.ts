@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type Action, FRONT_SLACK_MS, plan, RECONNECT_MS } from '../../src/arbiter/plan.ts';
-import {
-  apply,
-  type Change,
-  createState,
-  retryDelay,
-  SETTLE_MS,
-  type State,
-} from '../../src/arbiter/state.ts';
+import { AUTOPSY_MS, apply, type Change, retryDelay, SETTLE_MS } from '../../src/arbiter/apply.ts';
+import { type Action, FRONT_SLACK_MS, plan, RECONNECT_MS, SUSPENDED_MS } from '../../src/arbiter/plan.ts';
+import { createState, isDegraded, type Limits, NO_LIMITS, type State } from '../../src/arbiter/state.ts';
 
 const GRACE_MS = 30_000;
 
@@ -17,8 +11,9 @@ class Desk {
   readonly done: Action[] = [];
   now = 0;
 
-  constructor(workers: number, fronts = 1) {
-    this.state = createState({ workers, fronts, graceMs: GRACE_MS });
+  constructor(workers: number, fronts = 1, limits: Partial<Limits> = {}) {
+    const all = { ...NO_LIMITS, graceMs: GRACE_MS, ...limits };
+    this.state = createState({ min: workers, max: workers, fronts, limits: all });
   }
 
   at(now: number, ...changes: Change[]): Action[] {
@@ -53,6 +48,15 @@ class Desk {
 const ready = (worker: number): Change => ({ type: 'worker-ready', worker });
 const gone = (worker: number): Change => ({ type: 'worker-gone', worker });
 const types = (actions: Action[]) => actions.map((action) => action.type);
+const worn = (worker: number): Change => ({ type: 'worker-worn', worker, cause: 'max-requests' });
+const scale = (number: number): Change => ({ type: 'scale', min: number, max: number, target: number });
+const reload = (limits: Partial<Limits> = {}): Change => ({
+  type: 'reload',
+  limits: { ...NO_LIMITS, graceMs: GRACE_MS, ...limits },
+});
+/** `spawn-worker 3`, `retire-worker 1`: what is done to whom. */
+const brief = (actions: Action[]) =>
+  actions.map((action) => ('worker' in action ? `${action.type} ${action.worker}` : action.type));
 
 describe('workers', () => {
   test('at the start every front and worker is spawned, dealt evenly', () => {
@@ -70,42 +74,45 @@ describe('workers', () => {
 
   test('one that served and died is replaced at once, at the front that misses it', () => {
     const desk = new Desk(4, 2).serve();
-    expect(desk.at(60_000, gone(2))).toEqual([{ type: 'spawn-worker', worker: 5, front: 1 }]);
+    expect(desk.at(60_000, gone(2))).toEqual([{ type: 'spawn-worker', worker: 5, front: 1, generation: 1 }]);
     expect(desk.at(60_001, gone(5))).toEqual([]);
     expect(desk.wakeAt).toBe(60_101);
   });
 
   test('one more, one fewer: the oldest goes when the front has drained it', () => {
     const desk = new Desk(2).serve();
-    expect(types(desk.at(1000, { type: 'retarget', by: 1 }))).toEqual(['spawn-worker']);
+    expect(types(desk.at(1000, scale(3)))).toEqual(['spawn-worker']);
     desk.at(1500, ready(3));
     const leave = [
-      { type: 'retire-worker', worker: 1 },
+      { type: 'retire-worker', worker: 1, cause: 'scale' },
       { type: 'drain-worker', worker: 1 },
     ];
-    expect(desk.at(2000, { type: 'retarget', by: -1 })).toEqual(leave);
+    expect(desk.at(2000, scale(2))).toEqual(leave);
     expect(desk.wakeAt).toBe(2000 + GRACE_MS);
     expect(desk.at(2100, gone(1))).toEqual([]);
   });
 
   test('one that boots is the first to go, at once', () => {
     const desk = new Desk(2).serve();
-    desk.at(1000, { type: 'retarget', by: 1 });
-    expect(desk.at(1010, { type: 'retarget', by: -1 })).toEqual([
-      { type: 'retire-worker', worker: 3 },
+    desk.at(1000, scale(3));
+    expect(desk.at(1010, scale(2))).toEqual([
+      { type: 'retire-worker', worker: 3, cause: 'scale' },
+      { type: 'drain-worker', worker: 3 },
       { type: 'kill-worker', worker: 3 },
     ]);
   });
 
-  test('there is always one', () => {
-    const desk = new Desk(1).serve();
-    expect(desk.at(1000, { type: 'retarget', by: -1 })).toEqual([]);
-    expect(desk.state.target).toBe(1);
+  test('the target stays within its bounds', () => {
+    const desk = new Desk(2).serve();
+    desk.at(1000, { type: 'scale', min: 2, max: 4, target: 9 });
+    expect(desk.state.target).toBe(4);
+    desk.at(1000, { type: 'scale', min: 2, max: 4, target: 1 });
+    expect(desk.state.target).toBe(2);
   });
 
   test('a stuck one is replaced at once, and killed when its siblings had their time', () => {
     const desk = new Desk(1).serve();
-    const stuck = desk.at(1000, { type: 'worker-stuck', worker: 1, graceMs: 700 });
+    const stuck = desk.at(1000, { type: 'worker-stuck', worker: 1, graceMs: 700, cause: 'timeout' });
     expect(types(stuck).sort()).toEqual(['drain-worker', 'spawn-worker']);
     expect(desk.wakeAt).toBe(1700);
     expect(desk.at(1700)).toEqual([{ type: 'kill-worker', worker: 1 }]);
@@ -207,7 +214,7 @@ describe('a stop', () => {
 
   test('a worker that boots is not waited for, unless requests may wait for it', () => {
     const busy = new Desk(2).serve();
-    busy.at(1000, { type: 'retarget', by: 1 });
+    busy.at(1000, scale(3));
     expect(types(busy.at(1010, { type: 'stop', graceMs: 5000 }))).toEqual(['stop-fronts', 'kill-worker']);
     const alone = new Desk(1).serve();
     alone.at(1000, gone(1));
@@ -220,5 +227,217 @@ describe('a stop', () => {
     expect(types(desk.at(10, { type: 'stop', graceMs: 5000 }))).toEqual(['stop-fronts', 'kill-front']);
     expect(types(desk.at(20, { type: 'front-gone', slot: 0 }))).toEqual(['kill-worker', 'kill-worker']);
     expect(desk.at(30, gone(1), gone(2))).toEqual([{ type: 'exit' }]);
+  });
+});
+
+describe('replacement first', () => {
+  test('a worn one leaves when its replacement is ready', () => {
+    const desk = new Desk(2).serve();
+    expect(brief(desk.at(1000, worn(1)))).toEqual(['spawn-worker 3']);
+    expect(desk.at(1500)).toEqual([]);
+    expect(desk.at(2000, ready(3))).toEqual([
+      { type: 'retire-worker', worker: 1, cause: 'max-requests' },
+      { type: 'drain-worker', worker: 1 },
+    ]);
+    expect(desk.at(2100, gone(1))).toEqual([]);
+  });
+
+  test('no more than the surge at a time, over all fronts', () => {
+    const desk = new Desk(4, 2, { surge: 1 }).serve();
+    expect(brief(desk.at(1000, worn(1), worn(2), worn(3), worn(4)))).toEqual(['spawn-worker 5']);
+    expect(brief(desk.at(2000, ready(5)))).toEqual(['retire-worker 1', 'drain-worker 1', 'spawn-worker 6']);
+    const both = new Desk(4, 2, { surge: 2 }).serve();
+    expect(brief(both.at(1000, worn(1), worn(2)))).toEqual(['spawn-worker 5', 'spawn-worker 6']);
+  });
+
+  test('one that dies meanwhile is no surge', () => {
+    const desk = new Desk(2).serve();
+    desk.at(1000, worn(1));
+    expect(brief(desk.at(60_000, gone(2)))).toEqual(['spawn-worker 4']);
+  });
+
+  test('age and memory wear a worker', () => {
+    const desk = new Desk(1, 1, { maxAgeMs: 60_000, maxMemory: 100 }).serve();
+    expect(desk.wakeAt).toBe(60_000);
+    const seen = (worker: number, rss: number): Change => ({
+      type: 'worker-seen',
+      worker,
+      stopped: false,
+      rss,
+    });
+    expect(desk.at(1000, seen(1, 100))).toEqual([]);
+    expect(brief(desk.at(2000, seen(1, 101)))).toEqual(['spawn-worker 2']);
+    expect(brief(desk.at(2500, ready(2)))).toContain('retire-worker 1');
+    expect(brief(desk.at(62_000, gone(1)))).toEqual(['worker-worn 2', 'spawn-worker 3']);
+  });
+
+  test('one that boots too long is killed after its stack was had, and counts as a failure', () => {
+    const desk = new Desk(1, 1, { bootMs: 5000 });
+    desk.at(0, { type: 'front-listening', slot: 0 });
+    expect(desk.wakeAt).toBe(5000);
+    expect(brief(desk.at(5000))).toEqual(['expire-worker 1', 'spawn-worker 2']);
+    expect(brief(desk.at(5000 + AUTOPSY_MS))).toEqual(['kill-worker 1']);
+    desk.at(6100, gone(1));
+    expect(desk.state.retry.failures).toBe(1);
+  });
+
+  test('one that is stopped by a signal is replaced, but not for one glance', () => {
+    const seen = (stopped: boolean): Change => ({ type: 'worker-seen', worker: 1, stopped, rss: 0 });
+    const desk = new Desk(1).serve();
+    expect(desk.at(1000, seen(true))).toEqual([]);
+    expect(desk.at(1500, seen(false))).toEqual([]);
+    expect(desk.at(2000, seen(true))).toEqual([]);
+    const done = brief(desk.at(2000 + SUSPENDED_MS, seen(true)));
+    expect(done).toEqual(['retire-worker 1', 'kill-worker 1', 'spawn-worker 2']);
+  });
+
+  test('one that lost its front and does not come back is replaced', () => {
+    const desk = new Desk(1).serve();
+    desk.at(5000, { type: 'worker-lost', worker: 1 });
+    expect(desk.wakeAt).toBe(5000 + RECONNECT_MS);
+    expect(desk.at(5100, ready(1))).toEqual([]);
+    desk.at(6000, { type: 'worker-lost', worker: 1 });
+    expect(brief(desk.at(6000 + RECONNECT_MS))).toContain('retire-worker 1');
+  });
+});
+
+describe('a reload', () => {
+  test('rolls one by one; it ends when the new generation serves alone', () => {
+    const desk = new Desk(2).serve();
+    expect(desk.at(1000, reload())).toEqual([{ type: 'spawn-worker', worker: 3, front: 0, generation: 2 }]);
+    const next = desk.at(2000, ready(3));
+    expect(brief(next)).toEqual(['retire-worker 1', 'drain-worker 1', 'spawn-worker 4']);
+    expect(brief(desk.at(3000, gone(1), ready(4)))).toEqual([
+      'retire-worker 2',
+      'drain-worker 2',
+      'finish-reload',
+    ]);
+    expect(desk.state.reload).toBeNull();
+    expect(desk.at(3100, gone(2))).toEqual([]);
+  });
+
+  test('what does not load is thrown away, and the old generation serves on', () => {
+    const desk = new Desk(2).serve();
+    desk.at(60_000, reload({ surge: 2 }));
+    expect(desk.state.limits.surge).toBe(2);
+    const failed = brief(desk.at(60_500, gone(3)));
+    expect(failed).toEqual(['abort-reload', 'kill-worker 4']);
+    expect(desk.state).toMatchObject({ generation: 1, reload: null, limits: { surge: 1 } });
+    expect(desk.state.retry.failures).toBe(0);
+    expect(desk.at(60_600, gone(4))).toEqual([]);
+    // The next one is another generation.
+    expect(desk.at(61_000, reload())).toMatchObject([{ type: 'spawn-worker', generation: 3 }]);
+  });
+
+  test('one that boots too long counts as not loaded, too', () => {
+    const desk = new Desk(1).serve();
+    desk.at(1000, reload({ bootMs: 500 }));
+    expect(brief(desk.at(1500))).toEqual(['expire-worker 2', 'spawn-worker 3']);
+    expect(brief(desk.at(1600, gone(2)))).toEqual(['abort-reload', 'kill-worker 3']);
+  });
+
+  test('a worker that dies once another has proved the code is no reason to go back', () => {
+    const desk = new Desk(2).serve();
+    desk.at(60_000, reload());
+    desk.at(60_500, ready(3));
+    expect(brief(desk.at(61_000, gone(4)))).toEqual([]);
+    expect(desk.state.reload).toMatchObject({ proven: true, failed: false });
+    expect(brief(desk.at(62_000))).toEqual(['spawn-worker 5']);
+  });
+
+  test('mended code need not wait for the end of a backoff', () => {
+    const desk = new Desk(1);
+    desk.at(0, { type: 'front-listening', slot: 0 });
+    for (let i = 1, now = 0; i < 8; i++, now = desk.wakeAt) desk.at(now, gone(i));
+    expect(isDegraded(desk.state)).toBe(true);
+    expect(types(desk.at(desk.now + 1, reload()))).toContain('spawn-worker');
+    expect(isDegraded(desk.state)).toBe(false);
+  });
+
+  test('with nobody there one worker proves the new code', () => {
+    const desk = new Desk(0);
+    desk.state.max = 4;
+    desk.at(0, { type: 'front-listening', slot: 0 });
+    expect(types(desk.at(1000, reload()))).toEqual(['spawn-worker']);
+  });
+});
+
+describe('a zygote', () => {
+  const zygote = (type: 'zygote-ready' | 'zygote-gone', generation: number): Change => ({ type, generation });
+
+  test('comes first, and workers when it has loaded the application', () => {
+    const desk = new Desk(2, 1, { preload: true });
+    expect(types(desk.at(0))).toEqual(['spawn-front', 'spawn-zygote']);
+    expect(types(desk.at(300, zygote('zygote-ready', 1)))).toEqual(['spawn-worker', 'spawn-worker']);
+  });
+
+  test('at a reload a new one starts, and the old one stays until its last worker is gone', () => {
+    const desk = new Desk(1, 1, { preload: true });
+    desk.at(0, { type: 'front-listening', slot: 0 }, zygote('zygote-ready', 1));
+    desk.at(300, zygote('zygote-ready', 1));
+    desk.at(310, ready(1));
+    expect(types(desk.at(5000, reload({ preload: true })))).toEqual(['spawn-zygote']);
+    expect(brief(desk.at(6000, zygote('zygote-ready', 2)))).toEqual(['spawn-worker 2']);
+    expect(brief(desk.at(6010, ready(2)))).toEqual(['retire-worker 1', 'drain-worker 1', 'finish-reload']);
+    expect(desk.at(6100, gone(1))).toEqual([{ type: 'end-zygote', generation: 1 }]);
+    expect(desk.at(6200, zygote('zygote-gone', 1))).toEqual([]);
+  });
+
+  test('one that cannot load the new code ends the reload', () => {
+    const desk = new Desk(1, 1, { preload: true });
+    desk.at(0);
+    desk.at(300, { type: 'front-listening', slot: 0 }, zygote('zygote-ready', 1));
+    desk.at(310, ready(1));
+    desk.at(5000, reload({ preload: true }));
+    expect(types(desk.at(5300, zygote('zygote-gone', 2)))).toEqual(['abort-reload']);
+    expect(desk.at(9000)).toEqual([]);
+  });
+
+  test('one that dies is replaced, and so are its workers', () => {
+    const desk = new Desk(1, 1, { preload: true });
+    desk.at(0);
+    desk.at(300, { type: 'front-listening', slot: 0 }, zygote('zygote-ready', 1));
+    desk.at(310, ready(1));
+    expect(types(desk.at(60_000, gone(1), zygote('zygote-gone', 1)))).toEqual(['spawn-zygote']);
+    expect(types(desk.at(61_000, zygote('zygote-ready', 1)))).toEqual(['spawn-worker']);
+  });
+
+  test('a stop lets it go after its workers, or kills it', () => {
+    const desk = new Desk(1, 1, { preload: true });
+    desk.at(0);
+    desk.at(300, { type: 'front-listening', slot: 0 }, zygote('zygote-ready', 1));
+    desk.at(310, ready(1));
+    desk.at(1000, { type: 'stop', graceMs: 5000 });
+    const over = desk.at(1500, gone(1), { type: 'front-stopped', slot: 0 }, { type: 'front-gone', slot: 0 });
+    expect(types(over)).toEqual(['end-zygote']);
+    expect(types(desk.at(6000))).toEqual(['kill-zygote']);
+    expect(desk.at(6010, zygote('zygote-gone', 1))).toEqual([{ type: 'exit' }]);
+  });
+});
+
+describe('parking', () => {
+  test('fronts finish and end, workers with them; nothing is replaced until it is over', () => {
+    const desk = new Desk(2).serve();
+    expect(desk.at(1000, { type: 'park' })).toEqual([{ type: 'park-front', slot: 0, graceMs: GRACE_MS }]);
+    expect(
+      desk.at(1100, gone(1), { type: 'front-stopped', slot: 0 }, { type: 'front-gone', slot: 0 }),
+    ).toEqual([]);
+    expect(brief(desk.at(1000 + GRACE_MS))).toEqual(['kill-worker 2']);
+    desk.at(1010 + GRACE_MS, gone(2));
+    expect(types(desk.at(90_000, { type: 'unpark' }))).toEqual([
+      'spawn-front',
+      'spawn-worker',
+      'spawn-worker',
+    ]);
+    expect(desk.state.retry.failures).toBe(0);
+  });
+
+  test('a front that still finishes is not given new workers', () => {
+    const desk = new Desk(1).serve();
+    desk.at(1000, { type: 'park' });
+    desk.at(1100, gone(1));
+    expect(desk.at(1200, { type: 'unpark' })).toEqual([]);
+    const over = desk.at(1300, { type: 'front-stopped', slot: 0 }, { type: 'front-gone', slot: 0 });
+    expect(types(over)).toEqual(['spawn-front', 'spawn-worker']);
   });
 });

@@ -1,28 +1,32 @@
 import { expect, test } from 'vitest';
 import { type Action, plan } from '../../src/arbiter/plan.ts';
-import type { State } from '../../src/arbiter/state.ts';
+import { type FrontState, NO_FAILURE, type State } from '../../src/arbiter/state.ts';
 import { type Planner, simulate, Violation } from './simulation.ts';
 
-const HISTORIES = 1500;
+const HISTORIES = 3000;
 
 test(`${HISTORIES} random histories break no rule`, () => {
   let killed = 0;
   let fronts = 0;
+  let replaced = 0;
+  let aborted = 0;
   for (let seed = 1; seed <= HISTORIES; seed++) {
     try {
       const summary = simulate({ seed, plan });
       killed += summary.killed;
       fronts += summary.fronts;
+      replaced += summary.replaced;
+      aborted += summary.aborted;
     } catch (error) {
       throw new Error(`Seed ${seed}: ${(error as Error).message}`, { cause: error });
     }
   }
   // The faults did strike.
   expect(killed).toBeGreaterThan(HISTORIES);
+  expect(replaced).toBeGreaterThan(HISTORIES);
+  expect(aborted).toBeGreaterThan(HISTORIES / 10);
   expect(fronts).toBeGreaterThan(2 * HISTORIES);
 });
-
-const HEALTHY = { failures: 0, failedAt: Number.NEGATIVE_INFINITY, notBefore: Number.NEGATIVE_INFINITY };
 
 function without(...types: Action['type'][]): Planner {
   return (state, now) => {
@@ -36,11 +40,22 @@ function believing(belief: (state: State) => Partial<State>): Planner {
   return (state, now) => plan({ ...state, ...belief(state) }, now);
 }
 
+/** Does something more whenever it likes. */
+function adding(more: (state: State) => readonly Action[]): Planner {
+  return (state, now) => {
+    const honest = plan(state, now);
+    const extra = state.stop === null ? more(state) : [];
+    return { ...honest, actions: [...honest.actions, ...extra] };
+  };
+}
+
+const oldOf = ({ old }: FrontState) => [...old.all.values()].filter((worker) => worker.phase === 'ready');
+
 const BROKEN: Record<string, readonly [Planner, RegExp]> = {
-  'no backoff': [believing(() => ({ retry: HEALTHY })), /crash loop without backoff/],
+  'no backoff': [believing(() => ({ retry: NO_FAILURE })), /crash loop without backoff/],
   'one worker too many': [
     believing((state) => ({ target: state.target + 1 })),
-    /more workers than the target/,
+    /more workers than target and surge/,
   ],
   'one worker too few': [
     believing((state) => ({ target: Math.max(1, state.target - 1) })),
@@ -54,6 +69,40 @@ const BROKEN: Record<string, readonly [Planner, RegExp]> = {
     },
     /spawned during a stop/,
   ],
+  'old stopped before the new is ready': [
+    adding(({ fronts }) =>
+      fronts
+        .flatMap(oldOf)
+        .slice(0, 1)
+        .map(({ id }) => ({ type: 'retire-worker', worker: id, cause: 'reload' })),
+    ),
+    /before its replacement is ready/,
+  ],
+  'a surge too large': [
+    believing(({ limits }) => ({ limits: { ...limits, surge: limits.surge + 1 } })),
+    /more workers than target and surge/,
+  ],
+  'code that cannot be loaded is kept': [without('abort-reload'), /no return to health/],
+  'reloads never end': [without('finish-reload'), /a reload without end/],
+  'never tires of a worker that boots': [without('expire-worker'), /no return to health|wake-up in the past/],
+  'a stopped worker is left alone': [
+    believing(() => ({ suspended: new Map() })),
+    /a stopped worker was left/,
+  ],
+  'forks from nothing': [
+    believing(({ limits }) => ({ limits: { ...limits, preload: false } })),
+    /a fork without a zygote/,
+  ],
+  'a zygote that leaves its children': [
+    adding(({ zygotes, generation }) =>
+      [...zygotes.values()]
+        .filter((zygote) => zygote.generation !== generation && zygote.phase === 'ready')
+        .map((zygote) => ({ type: 'end-zygote', generation: zygote.generation })),
+    ),
+    /a zygote ended before its workers/,
+  ],
+  'starts while parked': [believing(() => ({ parked: false })), /spawned during a stop/],
+  'no replacement for the lost': [believing(() => ({ detached: new Set() })), /no return to health/],
   'never kills': [without('kill-worker'), /outlives|wake-up in the past|would ever end/],
   'never replaces a front': [
     (state, now) => (now < 1000 ? plan(state, now) : without('spawn-front')(state, now)),
@@ -70,7 +119,7 @@ const BROKEN: Record<string, readonly [Planner, RegExp]> = {
       if (state.booting.size > 0 || youngest === undefined) return { actions, wakeAt };
       const other = actions.map((action): Action => {
         const detached = action.type !== 'retire-worker' || state.detached.has(action.worker);
-        return detached ? action : { type: 'retire-worker', worker: youngest.id };
+        return detached ? action : { ...action, worker: youngest.id };
       });
       return { actions: other, wakeAt };
     },

@@ -2,8 +2,18 @@
  * A simulated machine for `plan`: processes that boot, serve, crash, hang and come back, in simulated time and
  * from a seed. It checks after each step what must never happen, so that a broken plan is caught.
  */
+import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { FRONT_SLACK_MS, type Plan } from '../../src/arbiter/plan.ts';
-import { apply, type Change, countServing, createState, type State } from '../../src/arbiter/state.ts';
+import {
+  countReady,
+  countServing,
+  createState,
+  isOld,
+  type Limits,
+  NO_LIMITS,
+  quota,
+  type State,
+} from '../../src/arbiter/state.ts';
 
 export type Planner = (state: State, now: number) => Plan;
 
@@ -19,6 +29,9 @@ export interface Summary {
   readonly spawned: number;
   readonly killed: number;
   readonly fronts: number;
+  /** Workers that left because another took their place, and reloads that were thrown away. */
+  readonly replaced: number;
+  readonly aborted: number;
   /** Simulated time from the order to stop to the end. */
   readonly stopMs: number;
 }
@@ -33,14 +46,21 @@ const REAP_MS = 20;
 /** Faults cease for so long that everything must be well again: the longest backoff, and one more try. */
 const QUIET_MS = 70_000;
 const GRACE_MS = 5000;
+const BOOT_MS = 8000;
 const MAX_STEPS = 200_000;
 
-type Happening = Change | { readonly type: 'mood'; readonly failing: boolean };
+type Happening =
+  | Change
+  | { readonly type: 'mood'; readonly failing: boolean }
+  /** SIGSTOP, and perhaps SIGCONT soon after. */
+  | { readonly type: 'suspend'; readonly worker: number };
 
 /** Runs one random history. @throws {Violation} */
 export function simulate(history: History): Summary {
   return new World(history).run();
 }
+
+const ORDERS: readonly string[] = ['scale', 'reload', 'park', 'unpark'];
 
 class World {
   readonly #plan: Planner;
@@ -55,6 +75,11 @@ class World {
   /** Dead on a signal that they get no second time. */
   readonly #dying = new Set<string>();
   readonly #used = new Set<number>();
+  readonly #zygotes = new Set<number>();
+  readonly #suspended = new Set<number>();
+  readonly #forked = new Set<number>();
+  /** Generations whose code cannot be loaded. */
+  readonly #broken = new Set<number>();
   /** New processes fail; faults happen at all. */
   #failing = false;
   #quiet = false;
@@ -62,13 +87,16 @@ class World {
   #steps = 0;
   #killed = 0;
   #spawnedFronts = 0;
+  #replaced = 0;
+  #aborted = 0;
 
   constructor({ seed, plan, runMs = 120_000 }: History) {
     this.#plan = plan;
     this.#random = mulberry32(seed);
     this.#runMs = runMs;
     const fronts = 1 + this.#below(3);
-    this.#state = createState({ workers: fronts + this.#below(6), fronts, graceMs: GRACE_MS });
+    const min = fronts + this.#below(6);
+    this.#state = createState({ min, max: min + this.#below(3), fronts, limits: this.#limits() });
   }
 
   run(): Summary {
@@ -76,6 +104,7 @@ class World {
     this.#until(this.#runMs);
     this.#quiet = true;
     this.#failing = false;
+    if (this.#state.parked) this.#change({ type: 'unpark' });
     this.#until(this.#runMs + QUIET_MS);
     this.#checkConverged();
     const stopMs = this.#stop();
@@ -84,19 +113,48 @@ class World {
       spawned: this.#used.size,
       killed: this.#killed,
       fronts: this.#spawnedFronts,
+      replaced: this.#replaced,
+      aborted: this.#aborted,
       stopMs,
     };
   }
 
   /** Orders and moods of this history. */
   #scatter(): void {
-    for (let i = this.#below(8); i > 0; i--) {
-      this.#in(this.#below(this.#runMs), { type: 'retarget', by: this.#below(2) === 0 ? 1 : -1 });
-    }
+    for (let i = this.#below(8); i > 0; i--) this.#in(this.#below(this.#runMs), this.#order());
     for (let i = this.#below(3); i > 0; i--) {
       const from = this.#below(this.#runMs);
       this.#in(from, { type: 'mood', failing: true });
       this.#in(from + this.#below(60_000), { type: 'mood', failing: false });
+    }
+  }
+
+  #limits(): Limits {
+    return {
+      ...NO_LIMITS,
+      graceMs: GRACE_MS,
+      bootMs: BOOT_MS,
+      surge: 1 + this.#below(3),
+      maxAgeMs: this.#below(3) === 0 ? 20_000 + this.#below(40_000) : Number.POSITIVE_INFINITY,
+      maxMemory: 1000,
+      preload: this.#below(3) === 0,
+    };
+  }
+
+  #order(): Change {
+    const { min, max, target, fronts } = this.#state;
+    switch (this.#below(6)) {
+      case 0:
+        return { type: 'park' };
+      case 1:
+        return { type: 'unpark' };
+      case 2:
+      case 3: {
+        const low = Math.max(fronts.length, min + this.#below(3) - 1);
+        return { type: 'scale', min: low, max: Math.max(low, max), target: target + this.#below(3) - 1 };
+      }
+      default:
+        return { type: 'reload', limits: this.#limits() };
     }
   }
 
@@ -116,7 +174,7 @@ class World {
       if (!this.#advance(Number.POSITIVE_INFINITY)) this.#violated('a stop that nothing would ever end');
       if (this.#now > limit) this.#violated('a stop longer than the graceful timeout');
     }
-    if (this.#workers.size > 0 || this.#fronts.size > 0)
+    if (this.#workers.size > 0 || this.#fronts.size > 0 || this.#zygotes.size > 0)
       this.#violated('an end that leaves processes behind');
     return this.#now - began;
   }
@@ -176,13 +234,20 @@ class World {
       this.#failedSpawns = [];
       return;
     }
+    if (what.type === 'suspend') return this.#suspend(what.worker);
     if (what.type === 'worker-gone' && !this.#workers.delete(what.worker)) return;
-    if (what.type === 'worker-stuck' && !this.#workers.has(what.worker)) return;
+    if ((what.type === 'worker-stuck' || what.type === 'worker-seen') && !this.#workers.has(what.worker))
+      return;
     if (what.type === 'worker-ready') return this.#connect(what.worker);
+    if (what.type === 'zygote-ready' && !this.#zygotes.has(what.generation)) return;
+    if (what.type === 'zygote-gone') return this.#loseZygote(what.generation);
+    if (what.type === 'reload' && (this.#state.reload !== null || this.#state.parked)) return;
     if (what.type === 'front-gone') return this.#loseFront(what.slot);
     if (what.type === 'front-listening' && !this.#fronts.has(what.slot)) return;
-    if (what.type === 'retarget' && this.#state.stop !== null) return;
+    if (ORDERS.includes(what.type) && this.#state.stop !== null) return;
     this.#change(what);
+    if (what.type === 'reload' && !this.#quiet && this.#below(3) === 0)
+      this.#broken.add(this.#state.generation);
     if (what.type === 'front-listening') this.#reconnect(what.slot);
     if (what.type === 'front-stopped') this.#in(1, { type: 'front-gone', slot: what.slot });
   }
@@ -190,7 +255,19 @@ class World {
   #perform(action: Change): void {
     switch (action.type) {
       case 'spawn-worker':
-        return this.#bootWorker(action.worker);
+        return this.#bootWorker(action.worker, action.generation);
+      case 'spawn-zygote':
+        return this.#bootZygote(action.generation);
+      case 'end-zygote':
+        return this.#in(this.#below(500), { type: 'zygote-gone', generation: action.generation });
+      case 'kill-zygote':
+        return this.#end(`z${action.generation}`, { type: 'zygote-gone', generation: action.generation });
+      case 'park-front':
+        return this.#stopFront(action.slot, action.graceMs);
+      case 'abort-reload':
+        this.#aborted++;
+        this.#failedSpawns = [];
+        return;
       case 'spawn-front':
         return this.#bootFront(action.slot);
       case 'kill-worker':
@@ -210,13 +287,48 @@ class World {
     }
   }
 
-  #bootWorker(worker: number): void {
+  #bootWorker(worker: number, generation: number): void {
     this.#workers.add(worker);
     this.#used.add(worker);
-    const dies = this.#failing || this.#faulty(10);
+    const dies = this.#failing || this.#broken.has(generation) || this.#faulty(10);
+    // Stuck in its import: nothing happens until it is killed.
+    if (dies && this.#below(8) === 0) return;
     if (dies) this.#in(10 + this.#below(500), { type: 'worker-gone', worker });
     else this.#in(50 + this.#below(2000), { type: 'worker-ready', worker });
     if (this.#failing) this.#failedSpawns.push(this.#now);
+  }
+
+  #bootZygote(generation: number): void {
+    if (this.#zygotes.has(generation)) this.#violated('two zygotes of one generation');
+    this.#zygotes.add(generation);
+    this.#dying.delete(`z${generation}`);
+    if (this.#failing || this.#broken.has(generation) || this.#faulty(10)) {
+      if (this.#below(4) > 0) this.#in(this.#below(900), { type: 'zygote-gone', generation });
+      return;
+    }
+    this.#in(100 + this.#below(3000), { type: 'zygote-ready', generation });
+    if (this.#faulty(4)) this.#in(this.#below(60_000), { type: 'zygote-gone', generation });
+  }
+
+  /** Its workers die with it. */
+  #loseZygote(generation: number): void {
+    if (!this.#zygotes.delete(generation)) return;
+    for (const worker of [...this.#state.workers.values()]) {
+      const isChild = worker.generation === generation && this.#forked.has(worker.id);
+      if (isChild && this.#workers.delete(worker.id))
+        this.#change({ type: 'worker-gone', worker: worker.id });
+    }
+    this.#change({ type: 'zygote-gone', generation });
+  }
+
+  /** It answers nothing; somebody may let it go on before long. */
+  #suspend(worker: number): void {
+    if (!this.#workers.has(worker)) return;
+    const goesOn = this.#below(2) === 0 ? this.#below(1500) : Number.POSITIVE_INFINITY;
+    if (goesOn === Number.POSITIVE_INFINITY) this.#suspended.add(worker);
+    for (let at = 0; at < 3000; at += 1000) {
+      this.#in(at, { type: 'worker-seen', worker, stopped: at < goesOn, rss: 0 });
+    }
   }
 
   /** It serves if its front is there; else it waits for the next front. */
@@ -226,9 +338,24 @@ class World {
     const front = this.#state.fronts[known.front];
     if (front?.phase !== 'listening' || !this.#fronts.has(known.front)) return;
     this.#change({ type: 'worker-ready', worker });
-    if (this.#faulty(6)) this.#in(this.#below(20_000), { type: 'worker-gone', worker });
-    else if (this.#faulty(8)) {
-      this.#in(this.#below(20_000), { type: 'worker-stuck', worker, graceMs: this.#below(GRACE_MS) });
+    if (this.#faulty(2)) this.#in(this.#below(20_000), this.#mishap(worker));
+  }
+
+  #mishap(worker: number): Happening {
+    switch (this.#below(7)) {
+      case 0:
+        return { type: 'worker-stuck', worker, graceMs: this.#below(GRACE_MS), cause: 'timeout' };
+      case 1:
+        return { type: 'suspend', worker };
+      case 2:
+        return { type: 'worker-worn', worker, cause: 'max-requests' };
+      case 3:
+        return { type: 'worker-seen', worker, stopped: false, rss: 1001 };
+      case 4:
+        if (this.#below(2) === 0) this.#in(20_000, { type: 'worker-ready', worker });
+        return { type: 'worker-lost', worker };
+      default:
+        return { type: 'worker-gone', worker };
     }
   }
 
@@ -251,7 +378,8 @@ class World {
   /** Workers of a front that died look for the new one; those that boot too. Some are stuck in a request and do not. */
   #reconnect(slot: number): void {
     for (const worker of this.#state.workers.values()) {
-      if (worker.front !== slot || (worker.phase === 'detached' && this.#faulty(10))) continue;
+      if (worker.front !== slot || this.#broken.has(worker.generation)) continue;
+      if (worker.phase === 'detached' && this.#faulty(10)) continue;
       this.#in(this.#below(100), { type: 'worker-ready', worker: worker.id });
     }
   }
@@ -277,18 +405,30 @@ class World {
   // What must never be
 
   #check(action: Change): void {
-    const { stop, target } = this.#state;
+    const { stop, target, limits, parked } = this.#state;
     if (action.type === 'spawn-worker') {
-      if (stop !== null) this.#violated('a worker spawned during a stop');
-      if (countServing(this.#state) >= target) this.#violated('more workers than the target');
+      if (stop !== null || parked) this.#violated('a worker spawned during a stop');
+      if (countServing(this.#state) >= target + limits.surge)
+        this.#violated('more workers than target and surge');
+      if (action.generation !== this.#state.generation)
+        this.#violated('a worker of another generation spawned');
+      if (limits.preload && !this.#zygotes.has(action.generation)) this.#violated('a fork without a zygote');
+      if (limits.preload) this.#forked.add(action.worker);
       if (this.#used.has(action.worker)) this.#violated('a number used twice');
       this.#checkBackoff();
     }
     if (action.type === 'spawn-front') {
-      if (stop !== null) this.#violated('a front spawned during a stop');
+      if (stop !== null || parked) this.#violated('a front spawned during a stop');
       if (this.#fronts.has(action.slot)) this.#violated('two fronts in one slot');
     }
-    if (action.type === 'retire-worker') this.#checkRetired(action.worker);
+    if (action.type === 'end-zygote') {
+      const children = [...this.#state.workers.values()].filter(
+        (worker) => worker.generation === action.generation,
+      );
+      if (children.some((worker) => this.#forked.has(worker.id)))
+        this.#violated('a zygote ended before its workers');
+    }
+    if (action.type === 'retire-worker') this.#checkRetired(action.worker, action.cause);
   }
 
   /** While everything fails: within the first second a few tries, within a minute no more than 15 and the fleet. */
@@ -297,15 +437,24 @@ class World {
     if (lately.length > 12 + 2 * this.#state.target) this.#violated('a crash loop without backoff');
   }
 
-  /** The oldest that serves, unless one that does not serve yet can go. */
-  #checkRetired(id: number): void {
+  /**
+   * One that can serve leaves only when enough others do: the oldest of those that are to be replaced, or of all when
+   * there are too many; before them those that do not serve yet.
+   */
+  #checkRetired(id: number, cause: string): void {
     const worker = this.#state.workers.get(id);
     const front = this.#state.fronts[worker?.front ?? -1];
     if (worker === undefined || front === undefined) this.#violated('a worker retired that is not there');
-    if (worker.phase === 'detached') return;
-    const serving = [...front.serving.values()];
-    const oldest = serving.find((other) => other.phase !== 'ready') ?? serving[0];
-    if (oldest?.id !== id) this.#violated('another worker retired than the oldest');
+    if (cause === 'lost' || cause === 'stopped') return;
+    this.#replaced++;
+    const group = isOld(this.#state, worker) ? front.old : front.fresh;
+    const members = [...group.all.values()];
+    const first = members.find((other) => other.phase !== 'ready') ?? members[0];
+    if (worker.phase !== 'ready') return;
+    if (first?.id !== id) this.#violated('another worker retired than the oldest');
+    const others = countReady(front.fresh) + countReady(front.old) - 1;
+    if (others < quota(this.#state, front.slot))
+      this.#violated('a worker stopped before its replacement is ready');
   }
 
   #checkState(): void {
@@ -322,19 +471,35 @@ class World {
 
   /** Without a crash loop a missing worker, or front, is replaced in the same turn. */
   #checkReplaced(): void {
-    const { retry, target, fronts } = this.#state;
+    const { retry, target, fronts, limits, parked, zygotes, generation } = this.#state;
     const serving = countServing(this.#state);
-    if (serving > target) this.#violated('more workers than the target');
-    if (retry.failures === 0 && serving < target) this.#violated('a worker missing and not replaced');
+    if (serving > target + limits.surge) this.#violated('more workers than target and surge');
+    if (parked) return;
+    const canSpawn = !limits.preload || zygotes.get(generation)?.phase === 'ready';
+    const pausing = fronts.some((front) => front.phase === 'stopping');
+    if (retry.failures === 0 && serving < target && canSpawn && !pausing) {
+      this.#violated('a worker missing and not replaced');
+    }
     if (fronts.some((front) => front.phase === 'gone' && front.retry.failures === 0)) {
       this.#violated('a front missing and not replaced');
     }
   }
 
   #checkConverged(): void {
-    const { workers, leaving, target, fronts } = this.#state;
+    const { workers, leaving, target, fronts, parked, generation, reload } = this.#state;
+    if (this.#broken.has(generation) && reload === null)
+      this.#violated('code that cannot be loaded was taken');
+    if ([...this.#suspended].some((worker) => this.#workers.has(worker)))
+      this.#violated('a stopped worker was left');
+    if (parked) return;
     const ready = [...workers.values()].filter((worker) => worker.phase === 'ready').length;
-    if (ready !== target || leaving.size > 0) {
+    if (reload !== null) this.#violated('no return to health: a reload without end');
+    if (
+      [...workers.values()].some((worker) => worker.phase !== 'leaving' && worker.generation !== generation)
+    ) {
+      this.#violated('no return to health: a worker of another generation');
+    }
+    if (ready < target || (leaving.size > 0 && this.#state.limits.maxAgeMs === Number.POSITIVE_INFINITY)) {
       this.#violated(`no return to health: ${ready} of ${target} ready, ${leaving.size} leaving`);
     }
     if (fronts.some((front) => front.phase !== 'listening'))

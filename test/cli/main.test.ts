@@ -84,7 +84,7 @@ describe('the command', () => {
     ],
     [
       ['-w', 'x', 'app'],
-      'tunicorn: "x" is no good value for --workers. A good value is a whole number from 1 up or auto.\n',
+      'tunicorn: "x" is no good value for --workers. A good value is a whole number from 1 up, a range such as 2..8, or auto.\n',
     ],
   ])('ends with status 1 and one line for %j', (argv, stderr) => {
     expect(tunicorn(...argv)).toEqual({ status: 1, stdout: '', stderr });

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { FILE_ONLY, FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
+import { FILE_ONLY, FLAG_OF_NAME, FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
+import { GUNICORN_NAMES } from '../../src/config/gunicorn-file.ts';
 import { type Option, ROWS } from '../../src/config/options.ts';
 
 interface Setting {
@@ -48,8 +49,8 @@ function listSettings(): { version: string; settings: Setting[] } | null {
 
 const list = listSettings();
 const settings = list?.settings ?? [];
-/** Computed from the machine at import: the user, the group, the folder. */
-const COMPUTED = ['user', 'group', 'chdir'];
+/** Computed from the machine at import: the user, the group, the folder. And the file, which we read only when it is named. */
+const COMPUTED = ['user', 'group', 'chdir', 'config'];
 
 function ourOption(cli: readonly string[]): Option | undefined {
   return ROWS.map(([, option]) => option).find((option) => cli.includes(`--${option.name}`));
@@ -100,18 +101,32 @@ describe.skipIf(list === null)(
       '$name is compared with its own default',
       (setting) => {
         const flag = FOREIGN_FLAGS.find(({ names }) => setting.cli.includes(`--${names[0]}`));
-        // Switches have none to give; the file of settings, the control socket and the mode 0600 are refused in any case.
+        // Switches have none to give; the control socket and the mode 0600 are refused in any case.
         if (flag?.default !== undefined) expect(flag.default).toBe(setting.default);
       },
     );
 
     it('is not among those of the configuration file, which are all listed', () => {
-      expect([...FILE_ONLY].sort()).toEqual(
+      expect(Object.keys(FILE_ONLY).sort()).toEqual(
         settings
           .filter(({ cli }) => cli.length === 0)
           .map(({ name }) => name)
           .sort(),
       );
+    });
+
+    it.each(settings.filter(({ cli }) => cli.length > 0))(
+      '$name of the configuration file is known by the name of its flag',
+      ({ name, cli }) => {
+        expect(cli).toContain(`--${FLAG_OF_NAME[name] ?? name.replaceAll('_', '-')}`);
+      },
+    );
+
+    it('is looked for in its configuration files, and nothing else is', () => {
+      const outside = ['config', 'check_config', 'print_config'];
+      const names = settings.map(({ name }) => name).filter((name) => !outside.includes(name));
+      const later = ['websocket_max_message_size'];
+      expect(GUNICORN_NAMES.filter((name) => !later.includes(name)).sort()).toEqual(names.sort());
     });
 
     it('is a flag of gunicorn, where we say so', () => {

@@ -19,7 +19,7 @@ describe('loadSettings', () => {
       app: '',
       bind: ['127.0.0.1:8000'],
       backlog: 2048,
-      workers: 1,
+      workers: { min: 1, max: 1 },
       workerClass: 'python',
       threads: 1,
       timeout: 30,
@@ -47,6 +47,20 @@ describe('loadSettings', () => {
       checkConfig: false,
       printConfig: false,
       preload: false,
+      scaleIdle: 60,
+      retry: 'safe',
+      maxRequests: 0,
+      maxRequestsJitter: 0,
+      maxMemory: 0,
+      maxAge: 0,
+      reloadSurge: 1,
+      hooks: '',
+      onStart: '',
+      onReload: '',
+      onExit: '',
+      bootTimeout: 60,
+      metrics: '',
+      config: '',
       python: '',
       fronts: 1,
       queueSize: 2048,
@@ -75,7 +89,8 @@ describe('loadSettings', () => {
   });
 
   it('counts the cores for auto', () => {
-    expect(load(['-w', 'auto']).settings.workers).toBe(availableParallelism());
+    const cores = availableParallelism();
+    expect(load(['-w', 'auto']).settings.workers).toEqual({ min: cores, max: cores });
   });
 
   it('starts relative paths from --chdir, and that from the folder of the call', () => {
@@ -117,7 +132,10 @@ describe('loadSettings', () => {
       ['then the default', [], {}, 1, 'default'],
     ])('%s', (_name, argv, env, workers, source) => {
       const loaded = load(argv, env);
-      expect([loaded.settings.workers, loaded.sources.workers]).toEqual([workers, source]);
+      expect([loaded.settings.workers, loaded.sources.workers]).toEqual([
+        { min: workers, max: workers },
+        source,
+      ]);
     });
 
     it('a stronger list replaces a weaker one whole', () => {
@@ -154,7 +172,10 @@ describe('loadSettings', () => {
   });
 
   it('takes an empty variable for one that is not set', () => {
-    expect(load([], { TUNICORN_WORKERS: '', WEB_CONCURRENCY: '' }).settings.workers).toBe(1);
+    expect(load([], { TUNICORN_WORKERS: '', WEB_CONCURRENCY: '' }).settings.workers).toEqual({
+      min: 1,
+      max: 1,
+    });
   });
 
   it.each<[string, string[], Record<string, string>, string]>([
@@ -208,10 +229,10 @@ describe('loadSettings', () => {
   });
 
   it.each([
-    [['-c', 'gunicorn.conf.py'], 'A configuration file comes with a later version'],
     [['--paste', 'x.ini'], 'paste.deploy.loadapp'],
     [['-D'], 'systemd unit'],
-    [['--statsd-host', 'x:1'], '--access-logfile -'],
+    [['--statsd-host', 'x:1'], '--metrics 127.0.0.1:9100'],
+    [['--control-socket', '/x'], 'runtime folder'],
     [['--proxy-protocol'], 'X-Forwarded-For'],
     [['--protocol', 'uwsgi'], 'proxy_pass'],
   ])('says what to use instead of %j', (argv, message) => {
@@ -232,13 +253,15 @@ describe('loadSettings', () => {
   });
 
   it('notes a flag that changes nothing, with the reason', () => {
-    const { notes } = load(['--worker-tmp-dir', '/dev/shm', '--preload', '--max-requests=1000'], {
-      GUNICORN_CMD_ARGS: '--worker-tmp-dir /tmp',
-    });
+    const { notes } = load(
+      ['--worker-tmp-dir', '/dev/shm', '--reuse-port', '--preload', '--max-requests=1000'],
+      {
+        GUNICORN_CMD_ARGS: '--worker-tmp-dir /tmp',
+      },
+    );
     expect(notes).toEqual([
       '--worker-tmp-dir has no effect: there are no heartbeat files; a stuck worker is found by the deadline of its request.',
-      expect.stringMatching(/^--max-requests has no effect: not yet/),
-      expect.stringMatching(/^--preload has no effect: not yet/),
+      expect.stringMatching(/^--reuse-port has no effect: all processes share one listening socket/),
     ]);
   });
 
@@ -253,7 +276,7 @@ describe('loadSettings', () => {
     expect(notes).toEqual([
       '"app:app" in GUNICORN_CMD_ARGS is not read; as in gunicorn the application stands on the command line.',
       expect.stringMatching(
-        /gunicorn\.conf\.py is not read: a configuration file comes with a later version/,
+        /gunicorn\.conf\.py is not read, because nobody named it: -c gunicorn\.conf\.py\.$/,
       ),
       'The variable TUNICORN_WORKRES is not read. Did you mean TUNICORN_WORKERS?',
     ]);

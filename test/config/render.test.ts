@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FOREIGN_FLAGS } from '../../src/config/gunicorn.ts';
 import { loadSettings } from '../../src/config/load.ts';
-import { ROWS, variableOf } from '../../src/config/options.ts';
-import { renderConfigurationPage, renderHelp, renderSettings } from '../../src/config/render.ts';
+import { ROWS } from '../../src/config/options.ts';
+import { renderChosen, renderHelp, renderSettings } from '../../src/config/render.ts';
 
 describe('renderHelp', () => {
   const help = renderHelp(80);
@@ -42,6 +40,7 @@ describe('renderSettings', () => {
     const text = show(['-w', '3', 'app:app'], { TUNICORN_KEEP_ALIVE: '5', PORT: '81' });
     expect(text).toMatch(/^application +=\s+app:app$/m);
     expect(text).toMatch(/^workers +=\s+3 {3}\(--workers\)$/m);
+    expect(show(['-w', '2..8'])).toMatch(/^workers +=\s+2\.\.8 {3}\(--workers\)$/m);
     expect(text).toMatch(/^keep-alive +=\s+5 {3}\(TUNICORN_KEEP_ALIVE\)$/m);
     expect(text).toMatch(/^bind +=\s+0\.0\.0\.0:81 {3}\(PORT\)$/m);
     expect(text).toMatch(/^timeout +=\s+30$/m);
@@ -57,49 +56,12 @@ describe('renderSettings', () => {
   });
 });
 
-describe('renderConfigurationPage', () => {
-  const page = renderConfigurationPage();
-
-  it('is what docs/configuration.md holds (node scripts/docs.mjs --write brings it up to date)', () => {
-    expect(readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')).toBe(page);
-  });
-
-  it.each(ROWS)('tells of %s: flag, variable, default, unit, and what gunicorn does', (_key, option) => {
-    const part = page.split(/^### /m).find((text) => text.startsWith(`--${option.name}\n`)) ?? '';
-    expect(part).toContain(`\`${variableOf(option)}\``);
-    expect(part).toContain(option.help);
-    expect(part).toMatch(/reloadable|needs a restart/);
-    expect(part).toMatch(/^(As in gunicorn|Unlike gunicorn: |gunicorn has no such option|Without effect: )/m);
-    if (option.unit !== undefined) expect(part).toContain(option.unit);
-  });
-
-  it("tells the fate of gunicorn's other flags", () => {
-    for (const { names } of FOREIGN_FLAGS) for (const name of names) expect(page).toContain(`\`--${name}\``);
-  });
-
-  it('lists the atoms of the access log', () => {
-    for (const atom of [
-      'h',
-      'l',
-      'u',
-      't',
-      'r',
-      'm',
-      'U',
-      'q',
-      'H',
-      's',
-      'B',
-      'b',
-      'f',
-      'a',
-      'T',
-      'D',
-      'M',
-      'L',
-      'p',
-    ]) {
-      expect(page).toContain(`\`%(${atom})s\``);
-    }
+describe('renderChosen', () => {
+  it('shows only what somebody chose, and nothing when nobody did', () => {
+    const chosen = (argv: string[]) => renderChosen(loadSettings({ argv, env: {}, cwd: '/' }));
+    expect(chosen(['-w', '2', '--preload'])).toBe(
+      'workers = 2   (--workers)\npreload = true   (--preload)\n',
+    );
+    expect(chosen(['app:app'])).toBe('');
   });
 });

@@ -107,8 +107,12 @@ test.each([1, 2, 3])('seed %d', async (seed) => {
     queueTimeout: 15,
     timeout: 5,
     sendTimeout: 5,
-    onStuck: (id) => staff.get(id)?.die(),
+    retry: random(2) === 0 ? 'safe' : 'off',
   });
+  // As the arbiter does.
+  theatre.onTold = (message) => {
+    if (message.type === 'worker-stuck') staff.get(message.worker)?.die();
+  };
   const hire = async () => {
     const id = next++;
     // A request may come before the worker is known here.

@@ -19,6 +19,8 @@ export class Wire {
   readonly frames: Frame[] = [];
   /** What to do with each REQUEST. */
   onRequest: (frame: Frame, wire: Wire) => void = () => {};
+  /** Whether it answers PING, which is then not among `frames`. */
+  alive = true;
   readonly #decoder = new FrameDecoder();
 
   constructor(socket: Socket) {
@@ -26,6 +28,10 @@ export class Wire {
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
       for (const frame of this.#decoder.push(chunk)) {
+        if (frame.kind === KIND.PING && this.alive) {
+          this.send(KIND.PONG);
+          continue;
+        }
         this.frames.push(frame);
         if (frame.kind === KIND.REQUEST) this.onRequest(frame, this);
       }

@@ -2,7 +2,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { Deadlines } from '../../src/front/deadlines.ts';
-import { Dispatcher, type DispatchOptions } from '../../src/front/dispatch.ts';
+import { Dispatcher, type DispatchSettings } from '../../src/front/dispatch.ts';
+import type { FromFront } from '../../src/messages.ts';
 import type { Logger } from '../../src/observe/log.ts';
 import { formatRequest } from '../support/client.ts';
 import { dial, type FakeWorker, type FakeWorkerOptions, startWorker } from './fake-worker.ts';
@@ -13,8 +14,9 @@ export class Theatre implements AsyncDisposable {
   readonly stage: Stage;
   readonly dispatcher: Dispatcher;
   readonly path: string;
-  readonly ready: number[] = [];
-  readonly stuck: [number, number][] = [];
+  /** What the arbiter was told. */
+  readonly told: FromFront[] = [];
+  onTold: (message: FromFront) => void = () => {};
   readonly log: string[] = [];
   readonly #gateway = createServer((socket) => this.dispatcher.connect(socket));
   readonly #workers: FakeWorker[] = [];
@@ -23,6 +25,17 @@ export class Theatre implements AsyncDisposable {
     this.stage = stage;
     this.path = join(stage.folder, 'gateway');
     this.dispatcher = makeDispatcher(this);
+  }
+
+  get ready(): number[] {
+    return this.told.flatMap((message) => (message.type === 'worker-ready' ? [message.worker] : []));
+  }
+
+  /** Worker and time, rounded to what it was meant to be. */
+  get stuck(): [number, number][] {
+    return this.told.flatMap((message): [number, number][] =>
+      message.type === 'worker-stuck' ? [[message.worker, Math.ceil(message.graceMs / 100) * 100]] : [],
+    );
   }
 
   async open(): Promise<this> {
@@ -58,22 +71,31 @@ export class Theatre implements AsyncDisposable {
   }
 }
 
-export async function openTheatre(options: Partial<DispatchOptions> & StageOptions = {}): Promise<Theatre> {
+export async function openTheatre(options: Partial<DispatchSettings> & StageOptions = {}): Promise<Theatre> {
   const deadlines = new Deadlines();
   const stage = await openStage((exchange) => theatre.dispatcher.handle(exchange), options);
   const theatre: Theatre = new Theatre(stage, (self) => {
     const note = (text: string) => void self.log.push(text);
     const log: Logger = { debug: note, info: note, warning: note, error: note, critical: note, fd: 2 };
     return new Dispatcher({
-      queueSize: 100,
-      queueTimeout: 20,
-      timeout: 20,
-      gracefulTimeout: 5,
+      settings: {
+        queueSize: 100,
+        queueTimeout: 20,
+        timeout: 20,
+        gracefulTimeout: 5,
+        retry: 'off',
+        maxRequests: 0,
+        maxRequestsJitter: 0,
+        ...options,
+      },
       deadlines,
       log,
-      onReady: (id) => self.ready.push(id),
-      onStuck: (id, graceMs) => self.stuck.push([id, graceMs]),
-      ...options,
+      stackFile: (worker) => join(self.stage.folder, `stack-${worker}`),
+      tell: (message) => {
+        self.told.push(message);
+        self.onTold(message);
+      },
+      random: () => 0.5,
     });
   });
   return theatre.open();

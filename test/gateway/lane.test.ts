@@ -30,6 +30,7 @@ async function open(order: 'fifo' | 'any', rest: Buffer = Buffer.alloc(0)) {
     decoder,
     capacity: 9,
     order,
+    onPong: () => {},
     onClose: (_lane, error) => closed.push(error),
   });
   return { lane, worker, closed };
@@ -37,6 +38,8 @@ async function open(order: 'fifo' | 'any', rest: Buffer = Buffer.alloc(0)) {
 
 /** Notes what happens to it. */
 class Note implements LaneJob {
+  readonly title = 'GET /';
+  readonly startedAt = 0;
   readonly seen: string[] = [];
   onFrame(frame: Frame, done: boolean): void {
     this.seen.push(`${frame.kind}:${frame.body}${done ? '!' : ''}`);

@@ -185,7 +185,7 @@ export interface Options {
   readonly app?: string;
   /** Further files of the application's folder. */
   readonly files?: Readonly<Record<string, string>>;
-  readonly start?: Partial<WorkerStart>;
+  readonly start?: Partial<WorkerStart> | ((folder: string) => Partial<WorkerStart>);
   readonly python?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** A command in front of the worker's: it becomes the worker's parent. */
@@ -197,6 +197,7 @@ export class Harness {
   readonly folder = mkdtempSync(join(tmpdir(), 'tunicorn-'));
   readonly said = new Arrivals<FromWorker>();
   readonly connections = new Arrivals<Connection>();
+  readonly start: WorkerStart;
   child: ChildProcess;
   exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   #server: Server | null = null;
@@ -211,7 +212,9 @@ export class Harness {
     }
     mkdirSync(join(this.folder, 'site'), { recursive: true });
     const log = openSync(join(this.folder, 'error.log'), 'a');
-    const start = { ...this.#defaults(), ...options.start };
+    const given = typeof options.start === 'function' ? options.start(this.folder) : options.start;
+    const start = { ...this.#defaults(), ...given };
+    this.start = start;
     const command = [...(options.wrap ?? []), options.python ?? python().path, script, 'name', start.app];
     this.child = spawn(command[0] ?? '', command.slice(1), {
       cwd: this.folder,

@@ -170,6 +170,7 @@ describe.each(chosen)('Python $version', ({ path }) => {
       found: '',
       mounts: [],
       mountsWhy: '',
+      hooks: [],
     });
     expect(loaded.body).toBe(body);
   });

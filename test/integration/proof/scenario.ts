@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Status } from '../../../src/arbiter/status.ts';
+import type { Status } from '../../../src/status.ts';
 import { type Load, type LoadReport, monotonicMs, startLoad } from '../../support/load.ts';
 import { cleanEnvironment, ROOT, type Server, startTunicorn } from '../../support/tunicorn.ts';
 

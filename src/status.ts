@@ -1,5 +1,5 @@
 /** What the arbiter tells of itself and its children: the answer to `tunicorn status --json`, and the source of the metrics. */
-import type { Cause, FrontReport, LaneReport } from '../messages.ts';
+import type { Cause, FrontReport, LaneReport } from './messages.ts';
 
 export interface Status {
   readonly version: string;

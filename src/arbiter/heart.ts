@@ -1,0 +1,95 @@
+/** What the arbiter does once a second: looks at every worker, and scales between the bounds of `--workers MIN..MAX`. */
+import { HEARTBEAT_MS } from '../clock.ts';
+import type { Load } from '../messages.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Change } from './apply.ts';
+import { examine } from './checkup.ts';
+import type { Fleet } from './fleet.ts';
+import { count } from './journal.ts';
+import { Scaler } from './scaler.ts';
+import type { State } from './state.ts';
+
+export interface HeartOptions {
+  readonly state: State;
+  readonly fleet: Fleet;
+  readonly log: Logger;
+  readonly apply: (change: Change) => void;
+}
+
+export class Heart {
+  readonly #options: HeartOptions;
+  readonly #scaler = new Scaler();
+  readonly #listeners: (() => void)[] = [];
+  /** What the fronts said of this second. */
+  #loads: Load[] = [];
+  #nextAt = 0;
+
+  constructor(options: HeartOptions) {
+    this.#options = options;
+  }
+
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** What else is to be done once a second. */
+  also(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A front's second. */
+  feel(load: Load): void {
+    this.#loads.push(load);
+  }
+
+  /** A request waits, and nobody is there to run it. */
+  wake(): void {
+    if (this.#options.state.target === 0) this.#retarget(1, 'a request waits');
+  }
+
+  /** To be called in every turn; does nothing when it has been less than a second. */
+  beat(now: number): void {
+    if (now < this.#nextAt) return;
+    this.#nextAt = now + HEARTBEAT_MS;
+    if (this.#options.state.stop === null) {
+      this.#examine();
+      this.#scale(now);
+    }
+    this.#loads = [];
+    for (const listener of this.#listeners) listener();
+  }
+
+  #examine(): void {
+    const { state, fleet, apply } = this.#options;
+    for (const worker of state.workers.keys()) {
+      const vitals = examine(fleet.named(worker).pid);
+      if (vitals !== null) apply({ type: 'worker-seen', worker, ...vitals });
+    }
+  }
+
+  #scale(now: number): void {
+    const { state, fleet } = this.#options;
+    const { target, min, max, booting, detached } = state;
+    if (min === max || state.parked) return;
+    const { threads, scaleIdle } = fleet.setup(state.generation).settings;
+    const next = this.#scaler.next({
+      now,
+      target,
+      min,
+      max,
+      threads,
+      idleMs: scaleIdle * 1000,
+      settled: booting.size === 0 && detached.size === 0,
+      waitMs: Math.max(0, ...this.#loads.map((load) => load.waitMs)),
+      busy: this.#loads.reduce((sum, load) => sum + load.busy, 0),
+    });
+    if (next !== target) this.#retarget(next, next > target ? 'requests wait' : 'one is spare');
+  }
+
+  #retarget(target: number, why: string): void {
+    const { state, log, apply } = this.#options;
+    const { min, max } = state;
+    apply({ type: 'scale', min, max, target });
+    log.info(`${count(state.target, 'worker')} from now on: ${why}`);
+  }
+}

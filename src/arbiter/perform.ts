@@ -1,0 +1,133 @@
+/** Carries out what was planned: actions in, orders to child processes out. */
+import type { Logger } from '../observe/log.ts';
+import { dumpStacks } from '../stack-file.ts';
+import type { Fleet } from './fleet.ts';
+import { name } from './journal.ts';
+import type { Action } from './plan.ts';
+import type { StackOwner } from './runtime-dir.ts';
+import type { Bound } from './sockets.ts';
+import type { State } from './state.ts';
+
+export interface PerformerOptions {
+  readonly state: State;
+  readonly fleet: Fleet;
+  readonly log: Logger;
+  readonly sockets: readonly Bound[];
+  readonly stackFile: (owner: StackOwner) => string;
+  /** A process of this generation did not get ready in time, and where it was. */
+  readonly onExpired: (generation: number, text: string) => void;
+  readonly onReload: (ok: boolean) => void;
+}
+
+type Performed = Exclude<Action, { readonly type: 'exit' }>;
+
+/** Somebody who did not get ready in time. */
+interface Late {
+  readonly who: string;
+  readonly pid: number;
+  readonly owner: StackOwner;
+  readonly generation: number;
+  readonly kill: () => void;
+}
+
+export class Performer {
+  readonly #options: PerformerOptions;
+
+  constructor(options: PerformerOptions) {
+    this.#options = options;
+  }
+
+  /** To be called before the action is entered into the state. */
+  perform(action: Performed): void {
+    const { fleet, state, onReload } = this.#options;
+    switch (action.type) {
+      case 'spawn-front':
+        return fleet.spawnFront(action.slot);
+      case 'spawn-worker':
+        return fleet.spawnWorker(action.worker, action);
+      case 'spawn-zygote':
+        return fleet.spawnZygote(action.generation);
+      case 'stop-fronts':
+        return this.#stopFronts(action.graceMs);
+      case 'park-front':
+        return fleet.tell(action.slot, { type: 'stop', graceMs: action.graceMs });
+      case 'kill-front':
+        return fleet.killFront(action.slot);
+      case 'kill-worker':
+        return this.#killWorker(action.worker);
+      case 'drain-worker':
+        return this.#drainWorker(action.worker);
+      case 'expire-worker':
+        return this.#expireWorker(action.worker);
+      case 'kill-zygote':
+        return this.#killZygote(action);
+      case 'end-zygote':
+        return fleet.zygote(action.generation)?.leave();
+      case 'finish-reload':
+        fleet.adopt(state.generation);
+        return onReload(true);
+      case 'abort-reload':
+        fleet.discard(state.generation);
+        return onReload(false);
+      case 'retire-worker':
+      case 'worker-worn':
+        return;
+      default:
+        return action satisfies never;
+    }
+  }
+
+  /** Fronts and arbiter let go of the sockets together: what connects later is refused, not left waiting. */
+  #stopFronts(graceMs: number): void {
+    this.#options.fleet.tellAll({ type: 'stop', graceMs });
+    for (const socket of this.#options.sockets) socket.close();
+  }
+
+  #drainWorker(id: number): void {
+    const { state, fleet } = this.#options;
+    const front = state.workers.get(id)?.front;
+    if (front !== undefined) fleet.tell(front, { type: 'drain-worker', worker: id });
+  }
+
+  #killWorker(id: number): void {
+    const { state, fleet, log } = this.#options;
+    const worker = state.workers.get(id);
+    const named = name(fleet.named(id));
+    // At a stop the front tells which requests were not finished.
+    if (state.stop === null && worker !== undefined) {
+      if (worker.cause === 'stopped')
+        log.error(`${named} was stopped by a signal (SIGSTOP): it is killed and replaced`);
+      else if (worker.stuck) log.warning(`${named} did not finish in time: killed`);
+    }
+    fleet.killWorker(id);
+  }
+
+  #expireWorker(id: number): void {
+    const { state, fleet } = this.#options;
+    const named = fleet.named(id);
+    const generation = state.workers.get(id)?.generation ?? 0;
+    const kill = () => fleet.killWorker(id);
+    void this.#expire({ who: name(named), pid: named.pid, owner: id, generation, kill });
+  }
+
+  #killZygote({ generation, expired }: Extract<Action, { type: 'kill-zygote' }>): void {
+    const zygote = this.#options.fleet.zygote(generation);
+    if (!expired || zygote === undefined) return zygote?.kill();
+    const { pid } = zygote;
+    const who = `The process that workers are forked from (pid ${pid})`;
+    void this.#expire({ who, pid, owner: `zygote-${generation}`, generation, kill: () => zygote.kill() });
+  }
+
+  /** Its stack is the only thing that can tell why it took so long. */
+  async #expire({ who, pid, owner, generation, kill }: Late): Promise<void> {
+    const { fleet, stackFile, onExpired } = this.#options;
+    const { bootTimeout } = fleet.setup(generation).settings;
+    const stacks = await dumpStacks(pid, stackFile(owner));
+    const where = stacks === '' ? 'Its stack could not be had.' : `It was here:\n${stacks.trimEnd()}`;
+    onExpired(
+      generation,
+      `${who} was not ready after ${bootTimeout} s (--boot-timeout): it is killed. ${where}`,
+    );
+    kill();
+  }
+}

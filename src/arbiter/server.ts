@@ -1,0 +1,291 @@
+/** Puts a server together: sockets, logs, the arbiter, and what takes orders for it. */
+import { type Address, formatAddress, parseAddress } from '../config/address.ts';
+import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
+import type { Loaded } from '../config/load.ts';
+import type { Settings } from '../config/options.ts';
+import { UserError } from '../errors.ts';
+import type { LogFile } from '../observe/log.ts';
+import type { Outcome } from '../status.ts';
+import { SERVER_SOFTWARE } from '../version.ts';
+import { Arbiter } from './arbiter.ts';
+import { workerEnvironment } from './children.ts';
+import { runCommand } from './command.ts';
+import { ControlServer } from './control-server.ts';
+import type { Setup } from './fleet.ts';
+import { type Inherited, type Predecessor, takeInherited } from './inherited.ts';
+import { findInterpreter } from './interpreter.ts';
+import { count } from './journal.ts';
+import { Logs } from './logs.ts';
+import { Notifier } from './notify.ts';
+import { Orders } from './orders.ts';
+import { PidFile } from './pidfile.ts';
+import { Reloads } from './reload.ts';
+import { type Rights, resolveRights } from './rights.ts';
+import { RuntimeDir, removeLeftovers, type StackOwner } from './runtime-dir.ts';
+import { type Bound, bindAll } from './sockets.ts';
+import { type Call, ownCall, Successor } from './successor.ts';
+
+export interface ServerOptions {
+  readonly loaded: Loaded;
+  readonly log: LogFile;
+  /** Reads the configuration anew, for a reload. @throws {UserError} */
+  readonly reread: () => Promise<Loaded>;
+  /** Ends a command of `--on-start` when the server is told to stop while it runs. */
+  readonly abort: AbortSignal;
+  /** Takes what has to be undone at the end; the last is undone first. */
+  readonly undo: (step: () => void) => void;
+}
+
+export class Server {
+  readonly orders: Orders;
+  readonly #options: ServerOptions;
+  readonly #parts: Parts;
+  readonly #arbiter: Arbiter;
+  readonly #reloads: Reloads;
+  #successor: Successor | null = null;
+
+  private constructor(options: ServerOptions, parts: Parts) {
+    const { log } = options;
+    const { setup, rights, sockets, addresses, folder, logs } = parts;
+    const stackFile = (owner: StackOwner) => folder.stackFile(owner);
+    this.#options = options;
+    this.#parts = parts;
+    this.#arbiter = new Arbiter({
+      setup,
+      log,
+      sockets,
+      addresses,
+      gateway: (slot) => folder.gateway(slot),
+      stackFile,
+      accessLog: () => logs.access,
+      rights,
+      onReload: (failure) => this.#onReload(failure),
+    });
+    this.#reloads = new Reloads({
+      log,
+      read: () => this.#reread(),
+      begin: (next) => this.#arbiter.renew(next),
+      count: () => count(this.#arbiter.state.target, 'worker'),
+    });
+    this.orders = new Orders({
+      arbiter: this.#arbiter,
+      log,
+      reloads: this.#reloads,
+      listen: sockets.map((socket) => socket.url),
+      stackFile,
+      onStop: () => parts.notifier?.stopping(),
+      reopenLogs: () => this.#reopenLogs(),
+      upgrade: () => this.#upgrade(),
+    });
+  }
+
+  /** @throws {UserError} for mistakes of the call and of the machine */
+  static async open(options: ServerOptions): Promise<Server> {
+    const parts = await prepare(options);
+    const server = new Server(options, parts);
+    const { log, undo } = options;
+    const { folder, setup, notifier, predecessor } = parts;
+    const control = await ControlServer.open(folder.control, { controlled: server.orders, log });
+    undo(() => control.close());
+    undo(() => server.#successor?.release());
+    folder.describe({ app: setup.settings.app, folder: setup.settings.chdir });
+    await server.#openMetrics();
+    server.#arbiter.heart.also(() => notifier?.watchdog());
+    if (predecessor !== null) server.#follow(predecessor);
+    server.#arbiter.onReady = () => {
+      notifier?.ready(server.#describe());
+      predecessor?.sayReady();
+    };
+    return server;
+  }
+
+  /** Serves until it is told to stop; `onStarted`: from now on it takes orders. @returns the exit code. */
+  async run({ onStarted }: { readonly onStarted: () => void }): Promise<number> {
+    const { abort } = this.#options;
+    try {
+      await this.#command('--on-start', this.#parts.setup);
+    } catch (error) {
+      if (abort.aborted) return 0;
+      throw error;
+    }
+    onStarted();
+    const code = await this.#arbiter.run();
+    await this.#command('--on-exit', this.#arbiter.setup).catch((error: Error) =>
+      this.#options.log.error(error.message),
+    );
+    return code;
+  }
+
+  async #openMetrics(): Promise<void> {
+    const { metrics } = this.#parts.setup.settings;
+    if (metrics === '') return;
+    // Loaded only where it is wanted: it costs 2 MB.
+    const { openMetrics } = await import('./metrics-server.ts');
+    const server = await openMetrics(parseAddress(metrics), this.orders);
+    this.#options.undo(() => server.close());
+    this.#options.log.info(`Metrics at ${server.url}`);
+  }
+
+  #describe(): string {
+    const { target, generation } = this.#arbiter.state;
+    return `${count(target, 'worker')}, generation ${generation}`;
+  }
+
+  #reopenLogs(): void {
+    this.#parts.logs.reopen();
+    this.#arbiter.fleet.tellAll({ type: 'reopen-logs' });
+    this.#options.log.info('The log files have been opened anew');
+  }
+
+  // Reload
+
+  async #reread() {
+    const before = this.#arbiter.setup.settings;
+    this.#parts.notifier?.reloading();
+    try {
+      const { settings: wanted } = await this.#options.reread();
+      const { setup } = await setUp(reloadedSettings(before, wanted), this.#parts.rights);
+      await this.#command('--on-reload', setup);
+      return { setup, restart: restartNote(compareSettings(before, wanted)) };
+    } catch (error) {
+      this.#parts.notifier?.ready(this.#describe());
+      throw error;
+    }
+  }
+
+  #onReload(failure: string | null): void {
+    this.#parts.notifier?.ready(this.#describe());
+    this.#reloads.end(failure);
+  }
+
+  /** Runs the command of an option. @throws {UserError} when it fails */
+  #command(
+    option: '--on-start' | '--on-reload' | '--on-exit',
+    { settings, env, python }: Setup,
+  ): Promise<void> {
+    const { onStart, onReload, onExit, chdir: cwd } = settings;
+    const command = { '--on-start': onStart, '--on-reload': onReload, '--on-exit': onExit }[option];
+    const { rights, logs } = this.#parts;
+    // Only at the start: afterwards a stop waits for what it runs.
+    const signal = option === '--on-start' ? this.#options.abort : undefined;
+    return runCommand({ option, command, cwd, env, python, rights, output: logs.error.fd, signal });
+  }
+
+  // Upgrade
+
+  #upgrade(): Promise<Outcome> {
+    const { log } = this.#options;
+    const { call, sockets, addresses } = this.#parts;
+    const refusal = this.#refuseUpgrade();
+    if (refusal !== '') {
+      log.error(refusal);
+      return Promise.resolve({ ok: false, text: refusal });
+    }
+    log.info('Upgrade: a new Tunicorn starts on the same sockets');
+    return new Promise((resolve) => {
+      const successor = new Successor({
+        sockets: sockets.map(({ fd }, i) => ({ fd, name: nameOf(addresses[i]) })),
+        call,
+        onReady: () => {
+          this.#handOver(successor);
+          resolve({ ok: true, text: `The new Tunicorn serves, with pid ${successor.pid}.` });
+        },
+        onEnd: (end) => resolve(this.#onSuccessorEnd(successor, end)),
+      });
+      this.#successor = successor;
+    });
+  }
+
+  #refuseUpgrade(): string {
+    if (process.pid === 1) {
+      return 'Process 1 cannot be replaced: with it the container would end. Start a new container instead.';
+    }
+    const { pid = 0 } = this.#successor ?? {};
+    return pid === 0 ? '' : `The upgrade was begun already: its process is ${pid}.`;
+  }
+
+  #handOver(successor: Successor): void {
+    this.#options.log.info(
+      `Upgrade: the new Tunicorn with pid ${successor.pid} serves. This one goes on until it is told to stop`,
+    );
+    for (const socket of this.#parts.sockets) socket.handOver();
+    this.#parts.notifier?.silence();
+  }
+
+  #onSuccessorEnd(successor: Successor, end: string): Outcome {
+    if (this.#successor === successor) this.#successor = null;
+    const text = `The new Tunicorn with pid ${successor.pid} ${end}. This one goes on; the log tells why.`;
+    this.#options.log.error(text);
+    this.orders.resume('The upgrade failed');
+    return { ok: false, text };
+  }
+
+  /** As the successor of another one: its pid file becomes ours when it has gone. */
+  #follow(predecessor: Predecessor): void {
+    let gone = false;
+    this.#arbiter.heart.also(() => {
+      if (gone || !predecessor.isGone) return;
+      gone = true;
+      this.#parts.pidFile?.promote();
+      this.#options.log.info(`The old Tunicorn with pid ${predecessor.pid} has ended`);
+    });
+  }
+}
+
+interface Parts {
+  readonly setup: Setup;
+  readonly rights: Rights | null;
+  readonly sockets: readonly Bound[];
+  readonly addresses: readonly Address[];
+  readonly folder: RuntimeDir;
+  readonly logs: Logs;
+  readonly pidFile: PidFile | null;
+  readonly notifier: Notifier | null;
+  readonly predecessor: Predecessor | null;
+  readonly call: Call;
+}
+
+async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
+  const { settings } = loaded;
+  // Before anything is taken out of the environment.
+  const inherited = takeInherited(process.env);
+  const call = ownCall();
+  const { predecessor } = inherited;
+  const rights = resolveRights(settings);
+  const logs = new Logs(log, { settings, rights });
+  const { setup, interpreter } = await setUp(settings, rights);
+  log.info(`Python ${interpreter.version}, ${interpreter.path} (${interpreter.from})`);
+  const notifier = Notifier.create({ env: call.env, python: interpreter.path, log });
+  if (notifier !== null) undo(() => notifier.close());
+  const pidFile = settings.pid === '' ? null : PidFile.create(settings.pid, process.pid, predecessor?.pid);
+  if (pidFile !== null) undo(() => pidFile.remove());
+  const addresses = addressesOf(loaded, inherited);
+  const sockets = await bindAll(addresses, { umask: settings.umask, rights, inherited, warn: log.warning });
+  undo(() => {
+    for (const socket of sockets) socket.close();
+  });
+  await removeLeftovers(rights);
+  const folder = RuntimeDir.create(rights);
+  undo(() => folder.remove());
+  return { setup, rights, sockets, addresses, folder, logs, pidFile, notifier, predecessor, call };
+}
+
+/** Those of `--bind`; without one, the sockets that systemd opened. */
+function addressesOf({ settings, sources }: Loaded, { from, sockets }: Inherited): Address[] {
+  const isOurChoice = sources.bind === 'default' || sources.bind === 'PORT';
+  if (from !== 'systemd' || !isOurChoice || sockets.length === 0) return settings.bind.map(parseAddress);
+  return sockets.map(({ fd }) => ({ kind: 'fd', fd }));
+}
+
+function nameOf(address: Address | undefined): string {
+  if (address === undefined) throw new UserError('A socket without an address cannot be passed on.');
+  return formatAddress(address);
+}
+
+/** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */
+async function setUp(settings: Settings, rights: Rights | null) {
+  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
+  const interpreter = await findInterpreter({ ...settings, env, rights });
+  const setup: Setup = { settings, env, python: interpreter.path };
+  return { setup, interpreter };
+}

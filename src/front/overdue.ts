@@ -1,0 +1,120 @@
+/**
+ * Requests that ran over their deadline. The client has its 504 already; here the log is told where the request was
+ * stuck, its thread is interrupted, and the worker is replaced, at once when it does not even hear of it.
+ */
+import { HttpError } from '../errors.ts';
+import type { Logger } from '../observe/log.ts';
+import { dumpStacks } from '../stack-file.ts';
+import type { DeadlineList, Deadlines } from './deadlines.ts';
+import type { Job } from './job.ts';
+import type { Stack, WorkerPeer } from './worker-peer.ts';
+
+/** How long the log waits for the stack. */
+const STACK_MS = 250;
+/** An interrupted request has this long to end, and a worker this long to say that it has heard of it. */
+export const INTERRUPT_MS = 1000;
+
+export interface OverdueOptions {
+  readonly deadlines: Deadlines;
+  readonly log: Logger;
+  /** Seconds. */
+  readonly settings: { readonly timeout: number; readonly gracefulTimeout: number };
+  /** Path of a worker's stack file. */
+  readonly stackFile: (worker: number) => string;
+  /** It is to be replaced; may be said again with less time. */
+  readonly onStuck: (worker: number, graceMs: number, cause: 'timeout' | 'unresponsive') => void;
+}
+
+interface Case {
+  readonly job: Job;
+  readonly id: number;
+  readonly peer: WorkerPeer;
+  readonly since: number;
+  /** The log knows where it is stuck. */
+  told: boolean;
+  heard: boolean;
+}
+
+export class Overdue {
+  settings: OverdueOptions['settings'];
+  readonly #options: OverdueOptions;
+  /** By worker, those that still run. */
+  readonly #cases = new Map<WorkerPeer, Set<Case>>();
+  readonly #untold: DeadlineList<Case>;
+  readonly #unheard: DeadlineList<Case>;
+
+  constructor(options: OverdueOptions) {
+    this.settings = options.settings;
+    this.#options = options;
+    this.#untold = options.deadlines.list(STACK_MS, (each) => void this.#tellWithoutHelp(each));
+    this.#unheard = options.deadlines.list(INTERRUPT_MS, (each) => this.#giveUp(each));
+  }
+
+  /** A request has run over its deadline. Its worker gets nothing more already. */
+  begin(job: Job, { id, peer }: { readonly id: number; readonly peer: WorkerPeer }): void {
+    job.fail(new HttpError('worker-timeout'));
+    const each: Case = { job, id, peer, since: performance.now(), told: false, heard: false };
+    this.#cases.set(peer, (this.#cases.get(peer) ?? new Set()).add(each));
+    peer.interrupt(id);
+    this.#untold.add(each);
+    this.#unheard.add(each);
+    this.#replace(peer);
+  }
+
+  /** The worker's answer to DUMP. */
+  hear(peer: WorkerPeer, stack: Stack): void {
+    for (const each of this.#cases.get(peer) ?? []) {
+      if (each.id !== stack.id) continue;
+      each.heard = true;
+      this.#unheard.delete(each);
+      this.#untold.delete(each);
+      const where = stack.text === '' ? 'It was about to end.' : `It was here:\n${stack.text.trimEnd()}`;
+      this.#tell(each, { thread: stack.thread, where });
+    }
+  }
+
+  /** The lane of an overdue request is free again, or gone. */
+  end(job: Job, peer: WorkerPeer): void {
+    const cases = this.#cases.get(peer);
+    if (cases === undefined) return;
+    for (const each of cases) {
+      if (each.job !== job) continue;
+      cases.delete(each);
+      this.#unheard.delete(each);
+    }
+    if (cases.size === 0) this.#cases.delete(peer);
+    else this.#replace(peer);
+  }
+
+  /** When nothing but overdue requests runs in it, they have a second from their deadline on; siblings may finish. */
+  #replace(peer: WorkerPeer): void {
+    const cases = this.#cases.get(peer) ?? new Set<Case>();
+    const last = Math.max(...[...cases].map((each) => each.since));
+    const left = Math.max(0, last + INTERRUPT_MS - performance.now());
+    const hasSiblings = peer.inFlight > cases.size;
+    this.#options.onStuck(peer.id, hasSiblings ? this.settings.gracefulTimeout * 1000 : left, 'timeout');
+  }
+
+  #giveUp({ peer }: Case): void {
+    this.#options.onStuck(peer.id, 0, 'unresponsive');
+  }
+
+  /** It holds the interpreter in C code: only a signal's handler can still tell where. */
+  async #tellWithoutHelp(each: Case): Promise<void> {
+    const text = await dumpStacks(each.peer.pid, this.#options.stackFile(each.peer.id));
+    const where =
+      text === ''
+        ? 'Where it was could not be had.'
+        : `It answers nothing (C code that keeps the interpreter?). Its threads were here:\n${text.trimEnd()}`;
+    this.#tell(each, { thread: '', where });
+  }
+
+  #tell(each: Case, { thread, where }: { thread: string; where: string }): void {
+    if (each.told) return;
+    each.told = true;
+    const { peer, job } = each;
+    const who = `Worker ${peer.id} (pid ${peer.pid})${thread === '' ? '' : `, thread ${thread},`}`;
+    const what = `${job.title} had no answer for ${this.settings.timeout} s`;
+    this.#options.log.error(`Timeout: ${what}. ${who} is replaced. ${where}`);
+  }
+}
