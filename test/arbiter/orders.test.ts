@@ -64,6 +64,7 @@ class Desk {
       reloads: { request: () => this.#note('reload') } as unknown as Reloads,
       listen: [],
       stackFile: () => stackFile,
+      onStop: () => {},
       reopenLogs: () => void this.#note('reopen'),
       upgrade: () => this.#note('upgrade'),
     });
