@@ -1,5 +1,5 @@
 /** What /proc tells of a process, for checkups and the status page. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 export interface Vitals {
   /** By SIGSTOP, not by a debugger. */
@@ -14,7 +14,7 @@ export interface Vitals {
 export function examine(pid: number): Vitals | null {
   if (pid <= 0) return null;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const stat = readShort(`/proc/${pid}/stat`);
     // The name in parentheses may hold anything; what follows the last one is proc(5)'s field 3 and on.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const { pageSize, ticks } = units();
@@ -25,6 +25,22 @@ export function examine(pid: number): Vitals | null {
     };
   } catch {
     return null;
+  }
+}
+
+/** Longer than any /proc/PID/stat. */
+const buffer = Buffer.allocUnsafeSlow(4096);
+
+/**
+ * For every worker once a second: `readFileSync` takes 64 KiB for a file whose size nobody tells. Measured with 8
+ * workers at rest, without the timer itself: 0.3 ms a second instead of 0.55.
+ */
+function readShort(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    return buffer.toString('latin1', 0, readSync(fd, buffer));
+  } finally {
+    closeSync(fd);
   }
 }
 
