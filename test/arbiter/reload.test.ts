@@ -153,6 +153,21 @@ describe('a second wish', () => {
     expect(desk.reads).toBe(2);
   });
 
+  test('during that one, too: what it has read may be older than the wish', async () => {
+    const desk = new Desk();
+    const outcomes = [desk.reloads.request(), desk.reloads.request()];
+    for (let reads = 1; reads <= 3; reads++) {
+      expect(desk.reads).toBe(reads);
+      await desk.begin();
+      if (reads === 2) outcomes.push(desk.reloads.request());
+      desk.reloads.end(null);
+      await outcomes[reads - 1];
+      await turn();
+    }
+    expect(desk.reads).toBe(3);
+    expect(desk.reloads.active).toBe(false);
+  });
+
   test('as many as come while one waits are one', async () => {
     const desk = new Desk();
     const first = desk.reloads.request();

@@ -27,7 +27,7 @@ function mortal(theatre: Theatre, id: number): Promise<FakeWorker> {
     id,
     onRequest: (_frame, wire) => {
       wire.socket.destroy();
-      theatre.dispatcher.workerGone(id);
+      theatre.dispatcher.crew.gone(id);
     },
   });
 }
@@ -63,7 +63,7 @@ test('with its body, also from the disk', async () => {
     const next = await theatre.worker({ id: id + 1, onRequest: tell });
     expect(String((await client.read()).body)).toBe(`try 2 of /x, ${length} bytes`);
     next.die();
-    theatre.dispatcher.workerGone(id + 1);
+    theatre.dispatcher.crew.gone(id + 1);
   }
 });
 
@@ -75,7 +75,7 @@ test('it goes before those that wait', async () => {
   const second = await theatre.ask('/second');
   await until(() => expect(theatre.dispatcher.waiting).toBe(1));
   worker.die();
-  theatre.dispatcher.workerGone(1);
+  theatre.dispatcher.crew.gone(1);
   await until(() => expect(theatre.dispatcher.waiting).toBe(2));
   const order: string[] = [];
   await theatre.worker({
@@ -129,7 +129,7 @@ test('one that ran into its deadline is not tried again', async () => {
   const worker = await theatre.worker({ id: 1 });
   expect((await (await send(theatre, 'GET')).read()).status).toBe(504);
   worker.die();
-  theatre.dispatcher.workerGone(1);
+  theatre.dispatcher.crew.gone(1);
   expect(theatre.dispatcher.counters.retried).toBe(0);
   expect(theatre.dispatcher.waiting).toBe(0);
 });
@@ -175,7 +175,7 @@ test.each(['POST', 'GET'])(
     const deaf = spawn(python().path, args, { stdio: 'ignore' });
     await until(() => expect(theatre.ready).toEqual([1]));
     const client = await send(theatre, method, 'x');
-    await until(() => expect(theatre.dispatcher.report()[0]?.lanes[0]?.request).toBe(`${method} /x`));
+    await until(() => expect(theatre.dispatcher.crew.report()[0]?.lanes[0]?.request).toBe(`${method} /x`));
     deaf.kill('SIGKILL');
     await until(() => expect(theatre.dispatcher.waiting).toBe(1));
     await theatre.worker({ id: 2, onRequest: tell });

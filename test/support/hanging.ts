@@ -9,6 +9,8 @@ import { PYTHON } from './tunicorn.ts';
 const PROGRAM = `
 import faulthandler, os, re, signal, sys
 path, text = sys.argv[1:]
+# Tests that are killed cannot end us, and nothing but a signal can.
+signal.alarm(60)
 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(descriptor, text.encode())
 faulthandler.register(signal.SIGURG, file=descriptor, all_threads=True, chain=False)
