@@ -36,15 +36,17 @@ def hold_gil(seconds: float) -> None:
 
 
 def watch_for_deadlock() -> None:
-    while not told("hold-idle"):
+    while True:
         time.sleep(0.05)
-    seconds = float(told("hold-idle"))
-    # The first worker that sees it takes it: a second one would be another fault.
-    try:
-        os.rename(os.path.join(FOLDER, "hold-idle"), os.path.join(FOLDER, "held-by-%d" % os.getpid()))
-    except FileNotFoundError:
-        return
-    hold_gil(seconds)
+        seconds = told("hold-idle")
+        if not seconds:
+            continue
+        try:
+            # The first worker that sees it takes it: a second one would be another fault.
+            os.rename(os.path.join(FOLDER, "hold-idle"), os.path.join(FOLDER, "held-by-%d" % os.getpid()))
+        except FileNotFoundError:
+            continue
+        hold_gil(float(seconds))
 
 
 def echo(query: Query) -> None:
