@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { examine } from '../../src/arbiter/checkup.ts';
+import { examine, Watch } from '../../src/arbiter/checkup.ts';
 
 let folder = '';
 let child: ChildProcess | null = null;
@@ -55,6 +55,19 @@ describe.skipIf(!existsSync('/proc/self/stat'))('where there is /proc', () => {
     await until(() => expect(examine(pid)?.stopped).toBe(true));
     process.kill(pid, 'SIGCONT');
     await until(() => expect(examine(pid)?.stopped).toBe(false));
+  });
+
+  test('what is watched is that process, also when it has ended', async () => {
+    const pid = await start('worker');
+    const watch = new Watch(pid);
+    expect(watch.look()).toMatchObject({ stopped: false });
+    process.kill(pid, 'SIGSTOP');
+    await until(() => expect(watch.look()?.stopped).toBe(true));
+    process.kill(pid, 'SIGKILL');
+    await until(() => expect(watch.look()).toBe(null));
+    watch.close();
+    watch.close();
+    expect(watch.look()).toBe(null);
   });
 
   test('a name may look like the fields that follow it', async () => {
