@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from select import POLLIN, POLLOUT, poll
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 DESCRIPTOR = 3
 
@@ -34,43 +34,51 @@ class Start(NamedTuple):
     stack_file: str
 
 
+def parse_start(values: Dict[str, Any]) -> Start:
+    return Start(
+        mode=values["mode"],
+        worker=values["worker"],
+        generation=values["generation"],
+        app=values["app"],
+        gateway=values["gateway"],
+        threads=values["threads"],
+        multiprocess=values["multiprocess"],
+        chdir=values["chdir"],
+        pythonpath=values["pythonpath"],
+        error_log=values["errorLog"],
+        log_level=values["logLevel"],
+        log_environ=values["logEnviron"],
+        server_software=values["serverSoftware"],
+        umask=values["umask"],
+        hooks=values["hooks"],
+        error_logfile=values["errorLogfile"],
+        captured=values["captured"],
+        stack_file=values["stackFile"],
+    )
+
+
 class Arbiter:
     """The connection to the arbiter. When it ends, so does this process, at once: there are no orphans."""
 
     descriptor = DESCRIPTOR
 
+    def __init__(self) -> None:
+        #: What came behind the first line: orders to a zygote.
+        self.rest = b""
+
     def read_start(self) -> Start:
         """Waits for the one line that says what to do."""
         os.set_blocking(DESCRIPTOR, True)
         line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in line:
             data = os.read(DESCRIPTOR, 65536)
             if not data:
                 os._exit(0)
             line += data
-        values = json.loads(line)
+        line, _, self.rest = line.partition(b"\n")
         os.set_inheritable(DESCRIPTOR, False)
         os.set_blocking(DESCRIPTOR, False)
-        return Start(
-            mode=values["mode"],
-            worker=values["worker"],
-            generation=values["generation"],
-            app=values["app"],
-            gateway=values["gateway"],
-            threads=values["threads"],
-            multiprocess=values["multiprocess"],
-            chdir=values["chdir"],
-            pythonpath=values["pythonpath"],
-            error_log=values["errorLog"],
-            log_level=values["logLevel"],
-            log_environ=values["logEnviron"],
-            server_software=values["serverSoftware"],
-            umask=values["umask"],
-            hooks=values["hooks"],
-            error_logfile=values["errorLogfile"],
-            captured=values["captured"],
-            stack_file=values["stackFile"],
-        )
+        return parse_start(json.loads(line))
 
     def say(self, event: str, **values: Any) -> None:
         """Sends one line. The descriptor does not block, but a start-up's few lines always fit."""

@@ -141,7 +141,7 @@ class Control:
             self._dump(ident, session)
         elif kind == INTERRUPT:
             for lane in self.lanes:
-                if lane.window.interrupt(ident, self._frame):
+                if lane.interrupt(ident, self._frame):
                     self._overdue = lane
         elif kind == REOPEN:
             self.reopen()

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import os
 from difflib import get_close_matches
+from types import FunctionType, ModuleType
 from typing import Any, Callable, Dict, List, NamedTuple
 
+from .arbiter import Start
 from .errorlog import ErrorLog
 from .failures import LoadError, import_failed
-from .tracebacks import format_error
+from .interrupt import RequestTimeout
+from .tracebacks import application_part, format_error
 
-NAMES = ("post_fork", "worker_ready", "worker_exit")
+NAMES = (
+    "post_fork",
+    "worker_ready",
+    "pre_request",
+    "post_request",
+    "worker_abort",
+    "worker_exit",
+    "worker_gone",
+)
 
 
 class HookedWorker(NamedTuple):
@@ -25,16 +37,23 @@ class HookedWorker(NamedTuple):
 class Hooks:
     """The hooks that the module has; none when no module is named."""
 
-    def __init__(self, module: str, log: ErrorLog) -> None:
-        self._module = module
+    def __init__(self, start: Start, log: ErrorLog) -> None:
+        self._module = start.hooks
         self._log = log
-        self._functions: Dict[str, Callable[..., Any]] = find(module) if module else {}
+        self._functions: Dict[str, Callable[..., Any]] = find(start.hooks) if start.hooks else {}
+        self._worker = HookedWorker(0, 0, 0, "")
         self.names: List[str] = list(self._functions)
+        #: Whether there is anything to call before or after a request.
+        self.around_requests = "pre_request" in self.names or "post_request" in self.names
 
-    def load(self, name: str, *values: Any) -> None:
+    def enter(self, start: Start) -> None:
+        """From now on this process is that worker."""
+        self._worker = HookedWorker(start.worker, os.getpid(), start.generation, start.app)
+
+    def load(self, name: str) -> None:
         """Calls a hook without which the worker must not serve. Raises LoadError."""
         try:
-            self._call(name, values)
+            self._call(name, ())
         except BaseException as error:
             raise import_failed("%s:%s" % (self._module, name), error) from None
 
@@ -42,28 +61,49 @@ class Hooks:
         """Calls a hook whose failure is logged, and no more."""
         try:
             self._call(name, values)
+        except RequestTimeout:
+            raise  # The request's deadline counts in its hooks, too.
         except BaseException as error:
-            text = "Hook %s of %s failed:\n%s" % (name, self._module, format_error(error, error.__traceback__))
-            self._log.log("error", text)
+            trace = format_error(error, application_part(error) or error.__traceback__)
+            self._log.log("error", "Hook %s of %s failed:\n%s" % (name, self._module, trace))
 
     def _call(self, name: str, values: Any) -> None:
         function = self._functions.get(name)
         if function is not None:
-            function(*values)
+            function(self._worker, *values)
 
 
 def find(name: str) -> Dict[str, Callable[..., Any]]:
     """The hooks of a module. Raises LoadError when it has none, or one that is nearly one."""
-    try:
-        module = importlib.import_module(name)
-    except BaseException as error:
-        raise import_failed("the hooks in %s" % name, error) from None
+    module = import_hooks(name)
     found = {hook: getattr(module, hook) for hook in NAMES if callable(getattr(module, hook, None))}
     for other, value in vars(module).items():
-        near = [] if other in NAMES or not callable(value) else get_close_matches(other, NAMES, 1, 0.85)
+        near = get_close_matches(other, NAMES, 1, 0.85) if may_be_meant(other, value, module) else []
         if near:
             raise LoadError("bad-hooks", "%s has no hook %s: did you mean %s?" % (name, other, near[0]))
     if not found:
         text = "%s has no hooks: define at least one of %s." % (name, ", ".join(NAMES))
         raise LoadError("bad-hooks", text)
     return found
+
+
+def may_be_meant(name: str, value: Any, module: ModuleType) -> bool:
+    """Whether a name was given by the author of the module, to a function that others may call."""
+    if name in NAMES or name.startswith("_"):
+        return False
+    return isinstance(value, FunctionType) and value.__module__ == module.__name__
+
+
+def import_hooks(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        missing = getattr(error, "name", None) or ""
+        is_missing = isinstance(error, ModuleNotFoundError) and (name + ".").startswith(missing + ".")
+        if is_missing and missing and application_part(error) is None:
+            raise LoadError(
+                "no-hooks",
+                "Cannot load the hooks: there is no module %s in %s or elsewhere on Python's path. "
+                "--hooks takes a module's name, such as mysite.hooks." % (missing, os.getcwd()),
+            ) from None
+        raise import_failed("the hooks in %s" % name, error) from None

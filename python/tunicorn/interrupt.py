@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from threading import Lock
 from types import FrameType
-from typing import Optional, Type
+from typing import Callable, Optional, Type
 
 
 class RequestTimeout(BaseException):
@@ -26,9 +26,11 @@ class Window:
     raced. What comes at a bad moment is kept in `pending` and raised at the next good one.
     """
 
-    __slots__ = ("ident", "open", "pending", "thread")
+    __slots__ = ("before", "ident", "open", "pending", "thread")
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None]) -> None:
+        #: Called before an exception that was pending is raised.
+        self.before = before
         #: The request that runs; 0 for none.
         self.ident = 0
         #: The application may be on the stack.
@@ -58,6 +60,7 @@ class Window:
         """A good moment: between two steps of the application."""
         if self.pending:
             self.pending = False
+            self.before()
             raise RequestTimeout
 
     def shield(self) -> None:
@@ -81,7 +84,7 @@ class ThreadWindow(Window):
     __slots__ = ("_lock", "_set")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(_nothing)
         self._lock = Lock()
         self._set = False
 
@@ -124,6 +127,10 @@ class ThreadWindow(Window):
         if self._set:
             self._set = False
             raise_in(self.thread, None)
+
+
+def _nothing() -> None:
+    """Whoever sets the exception from outside has done what comes before."""
 
 
 def raise_in(thread: int, error: Optional[Type[BaseException]]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from socket import socket
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Callable, List, Union
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
 from .headers import encode_head
@@ -44,6 +45,8 @@ class Lane:
         self._base: Environ = worker.base_environ
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
+        # Without hooks a request costs nothing for them.
+        self._run = self.run_with_hooks if worker.hooks.around_requests else self.run
         self._socket: socket
         #: When what runs here may be interrupted.
         self.window = self.make_window()
@@ -52,7 +55,7 @@ class Lane:
         self._lost = False
 
     def make_window(self) -> Window:
-        return Window()
+        return Window(self.before_interrupt)
 
     def serve(self, connection: socket) -> None:
         """Answers what comes until the connection ends."""
@@ -93,7 +96,7 @@ class Lane:
         try:
             try:
                 window.begin(ident)
-                self.run(response, flags, body)
+                self._run(response, flags, body)
             finally:
                 window.end()
         except RequestTimeout:
@@ -101,6 +104,13 @@ class Lane:
             window.end()
         if self._abandoned:
             self._abandoned.pop(ident, None)
+
+    def run_with_hooks(self, response: Response, flags: int, body: bytes) -> None:
+        """`run` between the hooks of a request."""
+        call = self.worker.hooks.call
+        call("pre_request", response.environ)
+        self.run(response, flags, body)
+        call("post_request", response.environ, response.status)
 
     def run(self, response: Response, flags: int, body: bytes) -> None:
         """The application's part: from its call to the end of `close()`."""
@@ -201,8 +211,13 @@ class Lane:
         """How the request that runs is called."""
         return "%s %s" % (self._environ.get("REQUEST_METHOD", ""), self._environ.get("RAW_URI", ""))
 
+    def interrupt(self, ident: int, frame: Optional[FrameType]) -> bool:
+        """The request ran over its deadline. Gives whether to raise now, right after `before_interrupt`."""
+        return self.window.interrupt(ident, frame)
+
     def before_interrupt(self) -> None:
         """Right before the request that runs is interrupted."""
+        self.worker.hooks.call("worker_abort", self._environ)
 
 
 class ThreadLane(Lane):
@@ -210,6 +225,12 @@ class ThreadLane(Lane):
 
     def make_window(self) -> Window:
         return ThreadWindow()
+
+    def interrupt(self, ident: int, frame: Optional[FrameType]) -> bool:
+        """This is another thread: the exception may arrive at once."""
+        if self.window.ident == ident:
+            self.before_interrupt()
+        return super().interrupt(ident, frame)
 
     def write(self, data: bytes, more: Union[bytes, memoryview] = b"") -> None:
         """An interrupt that arrived half way would leave half a frame."""

@@ -1,4 +1,4 @@
-"""Leaving in good order: atexit handlers run, and nobody waits for ever for a thread that does not end."""
+"""Leaving in good order: atexit handlers run, and nobody waits for ever for what does not end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import sys
 from threading import Thread
 from time import sleep
+from typing import Callable, NoReturn
 
-#: How long threads of the application, and its atexit handlers, may take.
+#: How long `last`, threads of the application, and its atexit handlers may take.
 PATIENCE_SECONDS = 5.0
 
 # Bound now: a library may replace time.sleep (gevent).
@@ -21,8 +22,12 @@ class _Leaving:
     exiting = False
 
 
-def leave(status: int) -> None:
-    """Raises SystemExit; the process ends within PATIENCE_SECONDS, or twice that if atexit handlers hang."""
+def _nothing() -> None:
+    pass
+
+
+def leave(status: int, last: Callable[[], None] = _nothing) -> NoReturn:
+    """Calls `last` and raises SystemExit; ends within PATIENCE_SECONDS, twice that if atexit handlers hang."""
     leaving = _Leaving()
 
     def mark() -> None:
@@ -31,6 +36,7 @@ def leave(status: int) -> None:
     # The last one registered runs first.
     atexit.register(mark)
     Thread(target=_insist, args=(leaving, status), name="tunicorn-leave", daemon=True).start()
+    last()
     sys.exit(status)
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from time import monotonic
-from typing import Callable, List
+from typing import Any, Callable, Sequence, Tuple, TypeVar
 
 from .arbiter import DESCRIPTOR, Arbiter, Start
 from .control import Control
 from .errorlog import ErrorLog
-from .hooks import HookedWorker, Hooks
+from .hooks import Hooks
 from .leave import leave
-from .loader import LoadError, load
-from .signals import die_with_parent, free_children, ignore_signals
+from .loader import Found, LoadError, load
+from .signals import Children, die_with_parent, ignore_signals
 from .stacks import forget_signal, write_on_signal
 from .tracebacks import format_error
+from .traps import Traps
 from .worker import FrontLost, Worker
+from .zygote import Zygote
+
+T = TypeVar("T")
+Application = Callable[..., Any]
 
 
 def main() -> None:
@@ -28,60 +33,110 @@ def main() -> None:
     log = ErrorLog(start.error_log, start.log_level)
     settle(start)
     write_on_signal(start.stack_file)
-    control = Control(arbiter, log)
-    let_go: List[Callable[[], None]] = [lambda: os.close(DESCRIPTOR), forget_signal]
-    free_children(before, let_go)
+    children = Children(before)
+    children.let_go += [lambda: os.close(DESCRIPTOR), forget_signal]
+    if start.mode == "zygote":
+        # From here on this is each of the workers.
+        start, application, hooks = preload(start, arbiter, log=log, children=children)
+        control = take_orders(start, arbiter, log)
+        enter(arbiter, start, hooks)
+    else:
+        control = take_orders(start, arbiter, log)
+        application, hooks = load_alone(start, arbiter, log)
+    if start.mode == "check":
+        leave(0)
+    worker = Worker(start, arbiter, log=log, control=control, application=application, hooks=hooks)
+    children.let_go.append(worker.let_go)
     if start.threads == 1:
-        control.use_signal()
+        control.guard()
+    leave(serve(worker, log), lambda: hooks.call("worker_exit"))
+
+
+def preload(
+    start: Start, arbiter: Arbiter, *, log: ErrorLog, children: Children
+) -> Tuple[Start, Application, Hooks]:
+    """Loads the application and forks workers: returns in each of them, with its own start."""
+    traps = Traps(log)
     began = monotonic()
-    me = HookedWorker(start.worker, os.getpid(), start.generation, start.app)
+    hooks = attempt(arbiter, lambda: Hooks(start, log))
+    found = attempt(arbiter, lambda: load(start.app, start.chdir))
+    traps.warn_of_threads()
+    traps.warn_of_sockets()
+    say_loaded(arbiter, found, hooks, began)
+    own = Zygote(arbiter, log, children=children, traps=traps).run()
+    return own, found.application, hooks
+
+
+def enter(arbiter: Arbiter, start: Start, hooks: Hooks) -> None:
+    """The hooks of a worker in which the application is loaded already."""
+    hooks.enter(start)
+    attempt(arbiter, lambda: hooks.load("post_fork"))
+    attempt(arbiter, lambda: hooks.load("worker_ready"))
+
+
+def load_alone(start: Start, arbiter: Arbiter, log: ErrorLog) -> Tuple[Application, Hooks]:
+    """Loads the application for this process, with its hooks before and after."""
+    began = monotonic()
+    hooks = attempt(arbiter, lambda: Hooks(start, log))
+    hooks.enter(start)
+    serves = start.mode == "worker"
+    if serves:
+        attempt(arbiter, lambda: hooks.load("post_fork"))
+    found = attempt(arbiter, lambda: load(start.app, start.chdir))
+    if serves:
+        attempt(arbiter, lambda: hooks.load("worker_ready"))
+    say_loaded(arbiter, found, hooks, began)
+    return found.application, hooks
+
+
+def attempt(arbiter: Arbiter, step: Callable[[], T]) -> T:
+    """Does a step of loading; one that fails is told to the arbiter, and ends the process."""
     try:
-        hooks = Hooks(start.hooks, log)
-        if start.mode == "worker":
-            hooks.load("post_fork", me)
-        found = load(start.app, start.chdir)
-        if start.mode == "worker":
-            hooks.load("worker_ready", me)
+        return step()
     except LoadError as error:
         arbiter.say("failed", code=error.code, message=str(error), traceback=error.traceback)
         leave(3)
-    ms = round((monotonic() - began) * 1000)
+
+
+def say_loaded(arbiter: Arbiter, found: Found, hooks: Hooks, began: float) -> None:
     arbiter.say(
         "loaded",
         app=found.name,
         framework=found.framework,
-        ms=ms,
+        ms=round((monotonic() - began) * 1000),
         found=found.found,
         mounts=found.mounts,
         mountsWhy=found.mounts_why,
         hooks=hooks.names,
     )
-    if start.mode == "check":
-        leave(0)
-    worker = Worker(start, arbiter, log=log, control=control, application=found.application)
-    let_go.append(worker.let_go)
+
+
+def take_orders(start: Start, arbiter: Arbiter, log: ErrorLog) -> Control:
+    """From now on the end of the arbiter ends the process, also while the application is loaded."""
+    control = Control(arbiter, log)
     if start.threads == 1:
-        control.guard()
+        control.use_signal()
+    return control
+
+
+def serve(worker: Worker, log: ErrorLog) -> int:
+    """Serves to the end. Gives the exit status."""
     try:
         worker.run()
     except FrontLost as error:
-        log.log("error", "Worker %d found no front to serve: %s" % (start.worker, error))
-        leave(1)
+        log.log("error", "Worker %d found no front to serve: %s" % (worker.start.worker, error))
+        return 1
     except Exception as error:
-        log.log("critical", "Worker %d: %s" % (start.worker, format_error(error, error.__traceback__)))
-        leave(1)
-    finally:
-        hooks.call("worker_exit", me)
-    leave(0)
+        log.log("critical", "Worker %d: %s" % (worker.start.worker, format_error(error, error.__traceback__)))
+        return 1
+    return 0
 
 
 def settle(start: Start) -> None:
     """Working folder, sys.path, umask and standard streams, before anything of the application runs."""
     os.umask(start.umask)
     os.chdir(start.chdir)
-    # In gunicorn's order, so that --pythonpath can put a module in front of the application's own.
-    for at, folder in enumerate([*start.pythonpath, start.chdir]):
-        sys.path.insert(at, os.path.abspath(folder))
+    extend_path(start.pythonpath, start.chdir)
     for descriptor in (1, 2):
         try:
             # Whoever shares a pipe with Node finds it non-blocking: print() would raise.
@@ -94,3 +149,9 @@ def settle(start: Start) -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(line_buffering=True)
+
+
+def extend_path(pythonpath: Sequence[str], chdir: str) -> None:
+    """In gunicorn's order, so that --pythonpath can put a module in front of the application's own."""
+    for at, folder in enumerate([*pythonpath, chdir]):
+        sys.path.insert(at, os.path.abspath(folder))

@@ -49,6 +49,13 @@ class Response:
         #: The last frame is out.
         self.complete = False
 
+    @property
+    def status(self) -> str:
+        """What the client has got, or gets from the front when the application failed before it began to answer."""
+        if self.head is None or not self.started:
+            return "500 Internal Server Error"
+        return self.head.partition(b"\0")[0].decode("latin-1")
+
     def start_response(
         self, status: str, headers: Headers, exc_info: Optional[ExcInfo] = None
     ) -> Callable[[bytes], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from os import fork  # Bound now: gevent's would wait for our workers in our place.
 from threading import local
 from typing import Any, Callable, Dict, List
 
@@ -37,31 +38,50 @@ def die_with_parent() -> None:
         pass  # No such call here: the end of descriptor 3 has to do.
 
 
-def free_children(before: Dict[int, Any], let_go: List[Callable[[], None]]) -> None:
+class Children:
     """Gives forked children (multiprocessing, os.fork) their signals back, and closes what is ours in them.
 
-    `let_go` is a list that may still grow: it is read at the fork.
     Otherwise `Process.terminate()` would do nothing, and a child that lives on would keep the connections of
     a dead worker open.
     """
 
-    masks = local()
+    def __init__(self, before: Dict[int, Any]) -> None:
+        self._before = before
+        #: Called in a child. May still grow: it is read at the fork.
+        self.let_go: List[Callable[[], None]] = []
+        self._forking = local()
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._in_parent, after_in_child=self._in_child
+        )
 
-    def before_fork() -> None:
+    def fork_worker(self) -> int:
+        """fork() for a child that is one of us: it stays unmoved, and keeps what is ours."""
+        self._forking.worker = True
+        try:
+            return fork()
+        finally:
+            self._forking.worker = False
+
+    def _forks_worker(self) -> bool:
+        return getattr(self._forking, "worker", False)
+
+    def _before_fork(self) -> None:
         # A parent may call terminate() before its child has come as far as `in_child`: the signal must wait.
-        masks.saved = signal.pthread_sigmask(signal.SIG_BLOCK, _UNMOVED)
+        if not self._forks_worker():
+            self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _UNMOVED)
 
-    def in_parent() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masks.saved)
+    def _in_parent(self) -> None:
+        if not self._forks_worker():
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)
 
-    def in_child() -> None:
-        for close in let_go:
+    def _in_child(self) -> None:
+        if self._forks_worker():
+            return
+        for close in self.let_go:
             close()
         # Once: in a child of this child the same descriptors may be something of the application's.
-        let_go.clear()
-        for number, handler in before.items():
+        self.let_go.clear()
+        for number, handler in self._before.items():
             if signal.getsignal(number) is stay:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, masks.saved)
-
-    os.register_at_fork(before=before_fork, after_in_parent=in_parent, after_in_child=in_child)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)

@@ -23,17 +23,20 @@ _MOST = 60_000
 #: Ignored by a process that does not wait for it, so it hurts nobody when it comes too early.
 _SIGNAL = int(signal.SIGURG)
 
+_file = -1
+
 
 def write_on_signal(path: str) -> None:
     """From now on SIGURG writes all stacks to a new file, even while a C call holds the interpreter."""
+    global _file
     if not path:
         return
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o600)
+        _file = os.open(path, flags, 0o600)
     except OSError:
         return  # Serving matters more than being able to tell where it is stuck.
-    faulthandler.register(_SIGNAL, file=descriptor, all_threads=True, chain=False)
+    faulthandler.register(_SIGNAL, file=_file, all_threads=True, chain=False)
     _widen_signal_stack()
 
 
@@ -54,6 +57,8 @@ def _widen_signal_stack() -> None:
     whole cgroup is signalled, would run over its end and kill the process.
     """
     global _signal_stack
+    if _signal_stack is not None:
+        return  # It came with the fork, and is in use.
     try:
         _signal_stack = ctypes.create_string_buffer(_WIDE)
         stack = _StackT(ctypes.addressof(_signal_stack), 0, _WIDE)
@@ -64,7 +69,11 @@ def _widen_signal_stack() -> None:
 
 def forget_signal() -> None:
     """For a forked child: the file is its parent's."""
+    global _file
     faulthandler.unregister(_SIGNAL)
+    if _file >= 0:
+        os.close(_file)
+        _file = -1
 
 
 def stack_of(lane: Lane, interrupted: Optional[FrameType]) -> str:

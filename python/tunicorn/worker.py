@@ -13,6 +13,7 @@ from .arbiter import Arbiter, Start
 from .control import Control
 from .environ import base_environ, script_name
 from .errorlog import ErrorLog
+from .hooks import Hooks
 from .lane import Lane, ThreadLane
 from .session import GIVE_UP_SECONDS, Session, connect
 from .tracebacks import format_error
@@ -37,12 +38,14 @@ class Worker:
         log: ErrorLog,
         control: Control,
         application: Callable[..., Any],
+        hooks: Hooks,
     ) -> None:
         self.start = start
         self.arbiter = arbiter
         self.log = log
         self.control = control
         self.application = application
+        self.hooks = hooks
         self.abandoned = control.abandoned
         self.base_environ = base_environ(start, log)
         self.prefix = script_name()

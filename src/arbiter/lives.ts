@@ -1,7 +1,7 @@
 /** Workers and zygotes in the arbiter's mind: how they are entered, moved from one phase to the next, and forgotten. */
 import type { Cause } from '../messages.ts';
 import type { Action } from './plan.ts';
-import { type Group, isOld, type Retry, type State, type WorkerState } from './state.ts';
+import { isOld, type Retry, type State, type WorkerPhase, type WorkerState } from './state.ts';
 
 /** A child that stayed ready for so long was no part of a crash loop. */
 export const SETTLE_MS = 1000;
@@ -44,7 +44,8 @@ export function addWorker(
   };
   state.nextWorker = Math.max(state.nextWorker, worker.id + 1);
   state.population.set(worker.generation, (state.population.get(worker.generation) ?? 0) + 1);
-  file(state, worker);
+  state.workers.set(worker.id, worker);
+  file(state, worker, null);
 }
 
 export function welcome(state: State, id: number, now: number): void {
@@ -89,13 +90,28 @@ export function expire(state: State, id: number, now: number): void {
   leave(state, id, { killAt: now + AUTOPSY_MS, told: true, cause: 'boot-timeout' });
 }
 
-export function leave(state: State, id: number, parts: Partial<WorkerState>): void {
-  const worker = state.workers.get(id);
+export interface Leave {
+  readonly killAt?: number;
+  readonly cause?: Cause;
+  readonly stuck?: boolean;
+  readonly told?: boolean;
+  readonly killed?: boolean;
+}
+
+/** Written out field by field: with `Object.assign` it takes four times as long, and a large fleet may shrink at once. */
+export function leave(state: State, id: number, parts: Leave): void {
+  const worker: Mutable | undefined = state.workers.get(id);
   if (worker === undefined) return;
+  const was = worker.phase;
   const killAt = Math.min(worker.killAt, parts.killAt ?? Number.POSITIVE_INFINITY);
-  const cause = worker.cause ?? parts.cause ?? null;
-  setWorker(state, id, { ...parts, phase: 'leaving', killAt, cause });
   if (killAt !== worker.killAt) state.kills.push({ at: killAt, worker: id });
+  worker.phase = 'leaving';
+  worker.killAt = killAt;
+  worker.cause ??= parts.cause ?? null;
+  worker.stuck ||= parts.stuck ?? false;
+  worker.told ||= parts.told ?? false;
+  worker.killed ||= parts.killed ?? false;
+  file(state, worker, was);
   prune(state);
 }
 
@@ -145,32 +161,53 @@ export function countFailure(retry: Retry, now: number, forgiven: number): Retry
   return { failures, failedAt: now, notBefore: now + retryDelay(failures - forgiven) };
 }
 
+type Mutable = { -readonly [K in keyof WorkerState]: WorkerState[K] };
+
+/** Changes it in place: with a copy for each change the garbage of a large fleet costs more than all the rest. */
 export function setWorker(state: State, id: number, parts: Partial<WorkerState>): void {
-  const before = state.workers.get(id);
-  if (before !== undefined) file(state, { ...before, ...parts });
+  const worker: Mutable | undefined = state.workers.get(id);
+  if (worker === undefined) return;
+  const was = worker.phase;
+  file(state, Object.assign(worker, parts), was);
 }
 
 /** Keeps the collections, so that no plan has to look at every worker. What stays in one keeps its place, by age. */
-export function file(state: State, worker: WorkerState): void {
+export function file(state: State, worker: WorkerState, was: WorkerPhase | null = worker.phase): void {
   const { id, phase } = worker;
-  const leaving = phase === 'leaving';
-  state.workers.set(id, worker);
-  toggle(state.booting, id, phase === 'booting');
-  toggle(state.detached, id, phase === 'detached');
-  toggle(state.leaving, id, leaving);
-  toggle(state.untold, id, leaving && !worker.told && !worker.killed);
-  if (leaving) state.suspended.delete(id);
+  if (was !== phase) {
+    if (was !== null) byPhase(state, was)?.delete(id);
+    byPhase(state, phase)?.add(id);
+  }
+  if (phase !== 'leaving') return regroup(state, worker);
+  if (!worker.told && !worker.killed) state.untold.add(id);
+  else if (state.untold.size > 0) state.untold.delete(id);
+  if (was !== 'leaving') ungroup(state, worker, was);
+}
+
+function byPhase(state: State, phase: WorkerPhase): Set<number> | null {
+  if (phase === 'ready') return null;
+  return state[phase];
+}
+
+function regroup(state: State, worker: WorkerState): void {
   const front = state.fronts[worker.front];
   if (front === undefined) return;
   const old = isOld(state, worker);
-  group(front.fresh, worker, !leaving && !old);
-  group(front.old, worker, !leaving && old);
+  const [mine, other] = old ? [front.old, front.fresh] : [front.fresh, front.old];
+  mine.all.set(worker.id, worker);
+  toggle(mine.unready, worker.id, worker.phase !== 'ready');
+  other.all.delete(worker.id);
+  other.unready.delete(worker.id);
 }
 
-function group({ all, unready }: Group, worker: WorkerState, belongs: boolean): void {
-  if (belongs) all.set(worker.id, worker);
-  else all.delete(worker.id);
-  toggle(unready, worker.id, belongs && worker.phase !== 'ready');
+/** Only from where it can be: in a large fleet each look into another table is a cache miss. */
+function ungroup(state: State, worker: WorkerState, was: WorkerPhase | null): void {
+  const { id } = worker;
+  if (state.suspended.size > 0) state.suspended.delete(id);
+  const front = state.fronts[worker.front];
+  const group = isOld(state, worker) ? front?.old : front?.fresh;
+  group?.all.delete(id);
+  if (was !== 'ready') group?.unready.delete(id);
 }
 
 function toggle(set: Set<number>, id: number, belongs: boolean): void {
@@ -178,15 +215,12 @@ function toggle(set: Set<number>, id: number, belongs: boolean): void {
   else set.delete(id);
 }
 
-function unfile(state: State, { id, front }: WorkerState): void {
+function unfile(state: State, worker: WorkerState): void {
+  const { id, phase } = worker;
   state.workers.delete(id);
-  for (const set of [state.leaving, state.untold, state.booting, state.detached, state.suspended])
-    set.delete(id);
-  const slot = state.fronts[front];
-  for (const { all, unready } of slot === undefined ? [] : [slot.fresh, slot.old]) {
-    all.delete(id);
-    unready.delete(id);
-  }
+  byPhase(state, phase)?.delete(id);
+  if (phase === 'leaving') state.untold.delete(id);
+  else ungroup(state, worker, phase);
 }
 
 // Zygotes

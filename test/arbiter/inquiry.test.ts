@@ -71,6 +71,15 @@ test('no answer in time: null, or no text; one that comes later is for nobody', 
   expect((await again)?.pid).toBe(11);
 });
 
+test('who asked later is answered, though the first has given up', async () => {
+  const { inquiries } = open();
+  const first = inquiries.report(0, 1);
+  const second = inquiries.report(0, PATIENCE_MS);
+  expect(await first).toBeNull();
+  inquiries.take(0, { type: 'report', report: report(10) });
+  expect((await second)?.pid).toBe(10);
+});
+
 test('an answer that nobody asked for changes nothing', () => {
   const { inquiries, told } = open();
   inquiries.take(0, { type: 'stacks', worker: 7, text: 'unasked' });
