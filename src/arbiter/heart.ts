@@ -3,7 +3,7 @@ import { HEARTBEAT_MS } from '../clock.ts';
 import type { Load } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Change } from './apply.ts';
-import { examine } from './checkup.ts';
+import { Watch } from './checkup.ts';
 import type { Fleet } from './fleet.ts';
 import { count } from './journal.ts';
 import { Scaler } from './scaler.ts';
@@ -19,6 +19,8 @@ export interface HeartOptions {
 export class Heart {
   readonly #options: HeartOptions;
   readonly #scaler = new Scaler();
+  /** By worker. */
+  readonly #watches = new Map<number, Watch>();
   readonly #listeners: (() => void)[] = [];
   /** What the fronts said of this second. */
   #loads: Load[] = [];
@@ -60,11 +62,23 @@ export class Heart {
   }
 
   #examine(): void {
-    const { state, fleet, apply } = this.#options;
+    const { state, apply } = this.#options;
     for (const worker of state.workers.keys()) {
-      const vitals = examine(fleet.named(worker).pid);
+      const vitals = this.#watch(worker)?.look() ?? null;
       if (vitals !== null) apply({ type: 'worker-seen', worker, ...vitals });
     }
+    for (const [worker, watch] of this.#watches) {
+      if (state.workers.has(worker)) continue;
+      watch.close();
+      this.#watches.delete(worker);
+    }
+  }
+
+  /** Undefined while it has no process: one that a zygote forks gets it later. */
+  #watch(worker: number): Watch | undefined {
+    const { pid } = this.#options.fleet.named(worker);
+    if (!this.#watches.has(worker) && pid > 0) this.#watches.set(worker, new Watch(pid));
+    return this.#watches.get(worker);
   }
 
   #scale(now: number): void {

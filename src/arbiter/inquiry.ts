@@ -37,7 +37,10 @@ export class Inquiries {
       const waiting = this.#open.get(key) ?? [];
       const finish = (answer: Answer | null) => {
         clearTimeout(timer);
-        this.#open.delete(key);
+        // Others may have more patience left.
+        const rest = (this.#open.get(key) ?? []).filter((each) => each !== finish);
+        if (rest.length === 0) this.#open.delete(key);
+        else this.#open.set(key, rest);
         resolve(answer);
       };
       const timer = setTimeout(() => finish(null), patienceMs);

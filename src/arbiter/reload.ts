@@ -47,10 +47,12 @@ export class Reloads {
       });
       return this.#underWay;
     }
-    this.#next ??= this.#underWay.then(() => {
+    const again = () => {
       this.#next = null;
       return this.request();
-    });
+    };
+    // Whatever became of the one before it.
+    this.#next ??= this.#underWay.then(again, again);
     return this.#next;
   }
 

@@ -2,8 +2,8 @@
  * What the arbiter knows of its children. Pure: no process, timer or clock; times are milliseconds of a monotonic clock
  * that the caller passes in. `apply.ts` is the one place that changes it, `plan.ts` decides from it.
  */
-import TinyQueue from 'tinyqueue';
 import type { Cause } from '../messages.ts';
+import { Agenda } from './agenda.ts';
 
 /**
  * `booting`: spawned, not yet said to be ready by its front.
@@ -122,7 +122,7 @@ export interface State {
   /** Leaving, and their fronts have not been asked to drain them yet. */
   readonly untold: Set<number>;
   /** When leaving workers are killed, the first in front. Entries of those that are gone are skipped. */
-  readonly kills: TinyQueue<{ readonly at: number; readonly worker: number }>;
+  readonly kills: Agenda;
   /** Stopped by a signal from outside (SIGSTOP), and since when they were seen so. */
   readonly suspended: Map<number, number>;
   readonly fronts: FrontState[];
@@ -178,7 +178,7 @@ export function createState({ min, max, fronts, limits }: StateOptions): State {
     detached: new Set(),
     leaving: new Set(),
     untold: new Set(),
-    kills: new TinyQueue<{ at: number; worker: number }>([], (a, b) => a.at - b.at),
+    kills: new Agenda(),
     suspended: new Map(),
     fronts: Array.from({ length: fronts }, (_, slot) => createFront(slot)),
     zygotes: new Map(),

@@ -24,6 +24,7 @@ export class BodyCollector {
   #file: SpoolFile | null = null;
   #released = false;
   #waiting = false;
+  #givenUp = false;
   /** Called when `add` may be called again after it gave false without an error, or has one now. */
   onReady: (() => void) | null = null;
   /** Why the body cannot be held, once that is so. */
@@ -61,9 +62,9 @@ export class BodyCollector {
 
   #append(chunk: Buffer): boolean {
     const file = this.#file;
-    if (file === null || this.error !== null) return false;
+    if (file === null || this.#givenUp) return false;
     if (!file.append(chunk)) {
-      this.#full(file.error);
+      this.#giveUp(file, () => this.onReady?.());
       return false;
     }
     if (file.unwritten < UNWRITTEN_LIMIT && !this.#room.isTight) return true;
@@ -79,8 +80,18 @@ export class BodyCollector {
 
   #onWritten(file: SpoolFile): void {
     this.#waiting = false;
-    if (file.error !== null) this.#full(file.error);
-    this.onReady?.();
+    if (file.error === null) this.onReady?.();
+    else this.#giveUp(file, () => this.onReady?.());
+  }
+
+  /** It does not fit. The room of what did is free before anybody is told: whoever is refused may try less at once. */
+  #giveUp(file: SpoolFile, callback: () => void): void {
+    if (this.#givenUp) return;
+    this.#givenUp = true;
+    file.close(() => {
+      this.#full(file.error);
+      callback();
+    });
   }
 
   #full(cause: Error | null): void {
@@ -96,8 +107,8 @@ export class BodyCollector {
     if (this.error !== null) return callback(this.error);
     if (file === null) return callback({ length: this.#length, memory: this.#memory.join(), file: null });
     file.settled(() => {
-      if (file.error !== null) this.#full(file.error);
-      callback(this.error ?? { length: this.#length, memory: EMPTY, file: { fd: file.fd, path: file.path } });
+      if (file.error !== null) return this.#giveUp(file, () => this.error !== null && callback(this.error));
+      callback({ length: this.#length, memory: EMPTY, file: { fd: file.fd, path: file.path } });
     });
   }
 

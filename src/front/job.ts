@@ -1,6 +1,6 @@
 import { HttpError } from '../errors.ts';
-import { encodeFrame, FLAG, type Frame, type FrameError, KIND } from '../gateway/frames.ts';
-import type { Lane, LaneJob } from '../gateway/lane.ts';
+import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
+import type { Lane, LaneJob, Loss } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
 import type { WorkerPeer } from './worker-peer.ts';
@@ -13,8 +13,8 @@ export interface JobEvents {
   readonly unwatch: (job: Job) => void;
   /** What the worker sent cannot be sent on. */
   readonly onInvalid: (job: Job, error: HttpError) => void;
-  /** Its worker died before it said anything. @returns whether it is to run once more. */
-  readonly retry: (job: Job) => boolean;
+  /** Its worker died before it said anything; `unread`: and before it had the request. @returns whether it is to run elsewhere. */
+  readonly retry: (job: Job, unread: boolean) => boolean;
   /** The lane is free again, or gone. */
   readonly onEnd: (job: Job, lost: boolean) => void;
 }
@@ -88,16 +88,17 @@ export class Job implements LaneJob {
     if (done) this.#end(false);
   }
 
-  onLost(error: FrameError | null): void {
+  onLost({ error, unread }: Loss): void {
     // Who talks nonsense has been heard, and could do so again.
-    if (!this.#answered && !this.#dropped && error === null && this.#events.retry(this)) return;
+    const isUntouched = !this.#answered && !this.#dropped && error === null;
+    if (isUntouched && this.#events.retry(this, unread)) return;
     if (!this.#dropped) this.exchange.fail(new HttpError('worker-lost'));
     this.#end(true);
   }
 
-  /** Back to where it was before it was started. */
-  rewind(): void {
-    this.#attempt++;
+  /** Back to where it was before it was started; `ran`: a worker may have begun with it. */
+  rewind(ran: boolean): void {
+    if (ran) this.#attempt++;
     this.#events.unwatch(this);
     this.#place = null;
     this.exchange.trace = null;

@@ -111,9 +111,9 @@ class Front {
       case 'stacks':
         return void this.#stacks(message.worker);
       case 'worker-gone':
-        return this.#dispatcher.workerGone(message.worker);
+        return this.#dispatcher.crew.gone(message.worker);
       case 'drain-worker':
-        return this.#dispatcher.drainWorker(message.worker);
+        return this.#dispatcher.crew.drain(message.worker);
       case 'stop':
         return this.#stop(message.graceMs);
     }
@@ -141,7 +141,7 @@ class Front {
       if (!(error instanceof UserError)) throw error;
       this.#log.error(`${error.message} The old file goes on.`);
     }
-    this.#dispatcher.reopenLogs();
+    this.#dispatcher.crew.reopenLogs();
   }
 
   #report(): FrontReport {
@@ -158,12 +158,12 @@ class Front {
       retried: counters.retried,
       queueWait: counters.queueWait.report(),
       service: counters.service.report(),
-      workers: this.#dispatcher.report(),
+      workers: this.#dispatcher.crew.report(),
     };
   }
 
   async #stacks(worker: number): Promise<void> {
-    send({ type: 'stacks', worker, text: await this.#dispatcher.stacks(worker) });
+    send({ type: 'stacks', worker, text: await this.#dispatcher.crew.stacks(worker) });
   }
 
   /** Only scaling needs to know what each second was like. */
@@ -186,7 +186,7 @@ class Front {
     try {
       unlinkSync(gateway);
     } catch {}
-    const server = createServer((socket) => this.#dispatcher.connect(socket));
+    const server = createServer((socket) => this.#dispatcher.crew.connect(socket));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(gateway, resolve);
@@ -256,7 +256,7 @@ class Front {
     await closeWhenQuiet(this.#accepting);
     await this.#clients.stop(idleMs);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#dispatcher.drainAll();
+    this.#dispatcher.crew.drainAll();
     await this.#accessLog?.flush();
     send({ type: 'stopped', requests: this.#clients.count });
     // The workers' DRAIN frames and the message above are still on their way.

@@ -31,6 +31,7 @@ export class SpoolFile {
   #error: Error | null = null;
   #onSettled: (() => void)[] = [];
   #onWritten: (() => void) | null = null;
+  #onFreed: () => void = () => {};
 
   /** @param limit bytes that this file may take of the room */
   constructor(fd: number, { room, limit }: { readonly room: Room; readonly limit: number }) {
@@ -173,10 +174,14 @@ export class SpoolFile {
     });
   }
 
-  /** Gives the room back and closes the file, after a read or write under way has ended. */
-  close(): void {
+  /**
+   * Gives the room back and closes the file, after a read or write under way has ended.
+   * @param onFreed called when the disk has its room back, which takes long for a large file.
+   */
+  close(onFreed: () => void = () => {}): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#onFreed = onFreed;
     this.#queue = [];
     this.#refused = EMPTY;
     this.#onSettled = [];
@@ -189,6 +194,6 @@ export class SpoolFile {
     this.#hold(-this.#memory);
     this.#room.giveSpool(this.#counted);
     this.#counted = 0;
-    close(this.fd, () => {});
+    close(this.fd, this.#onFreed);
   }
 }

@@ -9,8 +9,18 @@ export interface LaneJob {
   readonly startedAt: number;
   /** A frame of its answer. `done` with the last one: the lane has already given it up then. */
   onFrame(frame: Frame, done: boolean): void;
-  /** The lane ended before the answer was complete; `error` when what came on it was no protocol. */
-  onLost(error: FrameError | null): void;
+  /** The lane ended before the answer was complete. */
+  onLost(loss: Loss): void;
+}
+
+export interface Loss {
+  /** What came on it was no protocol. */
+  readonly error: FrameError | null;
+  /**
+   * The worker died with bytes of ours unread, so the last request never reached it whole, and no code has seen it. Linux
+   * tells by ECONNRESET in place of an end (unix_release_sock in net/unix/af_unix.c), or by EPIPE.
+   */
+  readonly unread: boolean;
 }
 
 export interface LaneOptions {
@@ -36,6 +46,7 @@ export class Lane {
   readonly #onPong: (lane: Lane) => void;
   #error: FrameError | null = null;
   #pinged = false;
+  #unread = false;
 
   constructor({ socket, decoder, capacity, order, onPong, onClose }: LaneOptions) {
     this.#socket = socket;
@@ -44,11 +55,14 @@ export class Lane {
     this.#order = order;
     this.#onPong = onPong;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
+    });
     socket.on('close', () => {
       const lost = [...this.#jobs.values()];
       this.#jobs.clear();
       onClose(this, this.#error);
-      for (const job of lost) job.onLost(this.#error);
+      for (const job of lost) job.onLost({ error: this.#error, unread: this.#unread && lost.length === 1 });
     });
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { AUTOPSY_MS, apply, type Change, retryDelay, SETTLE_MS } from '../../src/arbiter/apply.ts';
+import { apply, type Change } from '../../src/arbiter/apply.ts';
+import { AUTOPSY_MS, retryDelay, SETTLE_MS } from '../../src/arbiter/lives.ts';
 import { type Action, FRONT_SLACK_MS, plan, RECONNECT_MS, SUSPENDED_MS } from '../../src/arbiter/plan.ts';
 import { createState, isDegraded, type Limits, NO_LIMITS, type State } from '../../src/arbiter/state.ts';
 

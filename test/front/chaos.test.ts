@@ -120,7 +120,7 @@ test.each([1, 2, 3])('seed %d', async (seed) => {
     const worker = await theatre.worker({ id, lanes: 1 + random(3), onRequest: play(die, random) });
     staff.set(id, worker);
     worker.control.socket.once('close', () => {
-      theatre.dispatcher.workerGone(id);
+      theatre.dispatcher.crew.gone(id);
       if (on) void hire();
     });
   };

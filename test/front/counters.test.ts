@@ -31,7 +31,7 @@ test('the dispatcher tells who runs what, who has served enough, and that a work
   await until(() => expect(theatre.told).toEqual([{ type: 'worker-wanted' }]));
   const worker = await theatre.worker({ id: 7, lanes: 2 });
   await until(() => expect(worker.lanes.some((lane) => lane.frames.length === 1)).toBe(true));
-  const [report] = theatre.dispatcher.report();
+  const [report] = theatre.dispatcher.crew.report();
   expect(report).toMatchObject({ worker: 7, requests: 0 });
   expect(report?.lanes.map((lane) => lane.request).sort()).toEqual(['', 'GET /first']);
   for (const lane of worker.lanes) for (const { id } of lane.frames) lane.answer(id, 'x');
@@ -45,7 +45,7 @@ test('the dispatcher tells who runs what, who has served enough, and that a work
   expect(theatre.told.filter((message) => message.type === 'worker-worn')).toEqual([
     { type: 'worker-worn', worker: 7 },
   ]);
-  expect(theatre.dispatcher.report()[0]?.requests).toBe(4);
+  expect(theatre.dispatcher.crew.report()[0]?.requests).toBe(4);
 });
 
 test('settings may change while it serves', async () => {
@@ -73,7 +73,7 @@ test('a worker whose control ends is told as lost, unless its death is known', a
   worker.control.socket.destroy();
   await until(() => expect(theatre.told).toContainEqual({ type: 'worker-lost', worker: 1 }));
   const dead = await theatre.worker({ id: 2 });
-  theatre.dispatcher.workerGone(2);
+  theatre.dispatcher.crew.gone(2);
   dead.die();
   await until(() => expect(dead.control.socket.destroyed).toBe(true));
   expect(theatre.told).not.toContainEqual({ type: 'worker-lost', worker: 2 });

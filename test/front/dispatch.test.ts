@@ -263,7 +263,7 @@ describe('a worker that fails', () => {
         expect(performance.now() - started).toBeLessThan(1000);
       } else await expect(client.read()).rejects.toThrow(Incomplete);
       expect(theatre.log.at(-1)).toMatch(`Worker ${id} (pid 4711) died while it handled GET /${id}.`);
-      theatre.dispatcher.workerGone(id);
+      theatre.dispatcher.crew.gone(id);
     }
     expect(theatre.stage.statuses).toEqual([502, 200]);
   });
@@ -277,7 +277,7 @@ describe('a worker that fails', () => {
         wire.answer(frame.id, body);
         wire.socket.end();
         worker.control.socket.destroy();
-        theatre.dispatcher.workerGone(id);
+        theatre.dispatcher.crew.gone(id);
       });
       expect((await (await theatre.ask('/')).read()).body.equals(body)).toBe(true);
     }
@@ -289,7 +289,7 @@ describe('a worker that fails', () => {
     const worker = await theatre.worker();
     const client = await theatre.ask('/');
     await until(() => expect(requests(worker).length).toBe(1));
-    theatre.dispatcher.workerGone(1);
+    theatre.dispatcher.crew.gone(1);
     expect((await client.read()).status).toBe(502);
   });
 });
@@ -464,7 +464,7 @@ describe('a client that leaves', () => {
     for (let i = 0; i < 150; i++) worker.lane.send(KIND.BODY, { id, body: pattern(60_000) });
     await until(() => expect(theatre.stage.warnings.length).toBe(1));
     worker.die();
-    theatre.dispatcher.workerGone(1);
+    theatre.dispatcher.crew.gone(1);
     await until(() => expect(theatre.stage.clients.clients.size).toBe(0));
     client.socket.resume();
     await expect(client.read()).rejects.toThrow(Incomplete);
@@ -478,7 +478,7 @@ describe('draining', () => {
     const worker = await theatre.worker({ lanes: 2 });
     const clients = [await theatre.ask('/1'), await theatre.ask('/2')];
     await until(() => expect(requests(worker).length).toBe(2));
-    theatre.dispatcher.drainWorker(1);
+    theatre.dispatcher.crew.drain(1);
     const waits = await theatre.ask('/3');
     const [first, second] = worker.lanes as [Wire, Wire];
     echo(first.frames[0] as Frame, first);
@@ -495,13 +495,13 @@ describe('draining', () => {
   test('an idle worker is let go at once, one that is not there yet as soon as it is', async () => {
     await using theatre = await openTheatre();
     const idle = await theatre.worker();
-    theatre.dispatcher.drainAll();
+    theatre.dispatcher.crew.drainAll();
     await until(() => expect(idle.control.kinds()).toEqual([KIND.DRAIN]));
     const booting = await theatre.silent({ id: 2 });
     booting.helloLane(0);
     await theatre.ask('/waits');
     await until(() => expect(theatre.dispatcher.waiting).toBe(1));
-    theatre.dispatcher.drainWorker(2);
+    theatre.dispatcher.crew.drain(2);
     booting.helloControl();
     booting.ready();
     await until(() => expect(booting.control.kinds()).toEqual([KIND.DRAIN]));

@@ -1,8 +1,10 @@
 /** A safe request whose worker died runs once more; nothing else does. */
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { FLAG, type Frame, KIND } from '../../src/gateway/frames.ts';
+import { encodeFrame, FLAG, type Frame, KIND } from '../../src/gateway/frames.ts';
 import { formatRequest, Incomplete } from '../support/client.ts';
+import { python } from '../support/python.ts';
 import { environOf, type FakeWorker, type Wire } from './fake-worker.ts';
 import { pattern, until } from './harness.ts';
 import { openTheatre, type Theatre } from './theatre.ts';
@@ -25,7 +27,7 @@ function mortal(theatre: Theatre, id: number): Promise<FakeWorker> {
     id,
     onRequest: (_frame, wire) => {
       wire.socket.destroy();
-      theatre.dispatcher.workerGone(id);
+      theatre.dispatcher.crew.gone(id);
     },
   });
 }
@@ -61,7 +63,7 @@ test('with its body, also from the disk', async () => {
     const next = await theatre.worker({ id: id + 1, onRequest: tell });
     expect(String((await client.read()).body)).toBe(`try 2 of /x, ${length} bytes`);
     next.die();
-    theatre.dispatcher.workerGone(id + 1);
+    theatre.dispatcher.crew.gone(id + 1);
   }
 });
 
@@ -73,7 +75,7 @@ test('it goes before those that wait', async () => {
   const second = await theatre.ask('/second');
   await until(() => expect(theatre.dispatcher.waiting).toBe(1));
   worker.die();
-  theatre.dispatcher.workerGone(1);
+  theatre.dispatcher.crew.gone(1);
   await until(() => expect(theatre.dispatcher.waiting).toBe(2));
   const order: string[] = [];
   await theatre.worker({
@@ -127,7 +129,7 @@ test('one that ran into its deadline is not tried again', async () => {
   const worker = await theatre.worker({ id: 1 });
   expect((await (await send(theatre, 'GET')).read()).status).toBe(504);
   worker.die();
-  theatre.dispatcher.workerGone(1);
+  theatre.dispatcher.crew.gone(1);
   expect(theatre.dispatcher.counters.retried).toBe(0);
   expect(theatre.dispatcher.waiting).toBe(0);
 });
@@ -142,3 +144,42 @@ test('whoever leaves in between is not tried again', async () => {
   const worker = await theatre.worker({ id: 2, onRequest: tell });
   expect(worker.lane.frames).toEqual([]);
 });
+
+/** A process that says it is worker 1, answers one PING, and reads nothing more. */
+const DEAF = `
+import socket, sys, time
+def dial(*frames):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    for frame in frames:
+        s.sendall(bytes.fromhex(frame))
+    return s
+lane, control = dial(sys.argv[2]), dial(sys.argv[3], sys.argv[4])
+lane.recv(16)
+lane.sendall(bytes.fromhex(sys.argv[5]))
+time.sleep(60)
+`;
+
+test.each(['POST', 'GET'])(
+  'what its worker never read is given to another one as new: %s',
+  async (method) => {
+    await using theatre = await openTheatre({ retry: 'off' });
+    const hello = (...head: string[]) => encodeFrame({ kind: KIND.HELLO, id: 0, head: head.join('\0') });
+    const frames = [
+      hello('role', 'lane', 'worker', '1', 'lane', '0', 'capacity', '1', 'order', 'fifo'),
+      hello('role', 'control', 'worker', '1', 'pid', '4711', 'lanes', '1'),
+      encodeFrame({ kind: KIND.READY, id: 0 }),
+      encodeFrame({ kind: KIND.PONG, id: 0 }),
+    ];
+    const args = ['-c', DEAF, theatre.path, ...frames.map((frame) => frame.toString('hex'))];
+    const deaf = spawn(python().path, args, { stdio: 'ignore' });
+    await until(() => expect(theatre.ready).toEqual([1]));
+    const client = await send(theatre, method, 'x');
+    await until(() => expect(theatre.dispatcher.crew.report()[0]?.lanes[0]?.request).toBe(`${method} /x`));
+    deaf.kill('SIGKILL');
+    await until(() => expect(theatre.dispatcher.waiting).toBe(1));
+    await theatre.worker({ id: 2, onRequest: tell });
+    expect(String((await client.read()).body)).toBe('try 1 of /x, 1 bytes');
+    expect(theatre.log).toEqual([]);
+  },
+);

@@ -18,7 +18,7 @@ export class Theatre implements AsyncDisposable {
   readonly told: FromFront[] = [];
   onTold: (message: FromFront) => void = () => {};
   readonly log: string[] = [];
-  readonly #gateway = createServer((socket) => this.dispatcher.connect(socket));
+  readonly #gateway = createServer((socket) => this.dispatcher.crew.connect(socket));
   readonly #workers: FakeWorker[] = [];
 
   constructor(stage: Stage, makeDispatcher: (theatre: Theatre) => Dispatcher) {

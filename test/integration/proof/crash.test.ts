@@ -1,0 +1,72 @@
+/** Workers that die at the worst moment: only what nobody may run twice fails, and at once. */
+import { expect, test } from 'vitest';
+import { seeded } from '../../front/harness.ts';
+import { judge, monotonicMs } from '../../support/load.ts';
+import type { Fated } from '../../support/load-connection.mjs';
+import { pause, startScenario } from './scenario.ts';
+
+const KILLING_MS = 30_000;
+const KILL_EVERY_MS = 600;
+const ANSWERED_WITHIN_MS = 10;
+
+test('kill -9 of random workers for 30 s: a POST that ran on one gets 502 at once, nothing else fails', async () => {
+  await using scenario = await startScenario({ args: ['-w', '4'] });
+  const random = seeded(9);
+  await using load = scenario.load({ rate: await scenario.steadyRate(), posts: 0.9 });
+  await load.answered(200);
+  const kills: number[] = [];
+  for (const end = monotonicMs() + KILLING_MS; monotonicMs() < end; ) {
+    await pause(KILL_EVERY_MS);
+    const workers = await scenario.server.workers();
+    const victim = workers[random(workers.length)];
+    if (victim === undefined) continue;
+    kills.push(monotonicMs());
+    process.kill(victim, 'SIGKILL');
+  }
+  await load.answered(200);
+  const report = await load.stop();
+  const posts = scenario.posts();
+  console.info(`${kills.length} workers killed: ${JSON.stringify(report.fates())}.`);
+
+  expect(Object.keys(report.fates()).sort()).toEqual(['502', 'ok']);
+  expect(report.connections).toMatchObject({ idleResets: 0, stray: 0 });
+  expect(report.failed.filter(({ method }) => method !== 'POST')).toEqual([]);
+  // Each failure belongs to one kill, and to no other request: one lane. It was under way at that moment, or was given
+  // to the worker before anybody could know that it was dead.
+  const killOf = ({ doneMs }: Fated) => kills.findLast((at) => at <= doneMs) ?? Number.NaN;
+  const blamed = report.failed.map(killOf);
+  expect(new Set(blamed).size).toBe(blamed.length);
+  const later = report.failed.map((fated) => fated.sentMs - killOf(fated));
+  expect(later.filter((ms) => !(ms < ANSWERED_WITHIN_MS))).toEqual([]);
+  const strikes = report.failed.map((fated) => {
+    const fromMs = killOf(fated);
+    return { fromMs, toMs: fated.doneMs, value: fated.doneMs - fromMs };
+  });
+  const bound = { boundMs: ANSWERED_WITHIN_MS, report };
+  expect(judge('502 after kill -9', strikes, bound)).toBeLessThan(ANSWERED_WITHIN_MS);
+
+  // No POST ran twice, and each that was answered did run.
+  expect(new Set(posts).size).toBe(posts.length);
+  const ran = new Set(posts);
+  expect(report.posted.filter((nonce) => !ran.has(nonce))).toEqual([]);
+  expect(report.posted.length).toBeGreaterThan(1000);
+}, 90_000);
+
+test('a segmentation fault at every 500th request: no other request fails', async () => {
+  await using scenario = await startScenario({ args: ['-w', '4'] });
+  await using load = scenario.load({ rate: await scenario.steadyRate() });
+  const faults: Fated[] = [];
+  for (const method of ['POST', 'GET', 'POST', 'GET', 'POST', 'GET']) {
+    await load.answered(500);
+    faults.push(await load.once('/segv', method));
+  }
+  await load.answered(500);
+  const report = await load.stop();
+  // A GET was tried once more, and killed a second worker.
+  expect(faults.map(({ status }) => status)).toEqual(faults.map(() => 502));
+  expect(scenario.server.log().match(/was ended by SIGSEGV/g)).toHaveLength(3 + 2 * 3);
+  expect(report.failed.filter(({ path }) => path !== '/segv')).toEqual([]);
+  expect(report.failed).toHaveLength(faults.length);
+  expect(report.connections).toMatchObject({ idleResets: 0, stray: 0 });
+  expect(report.ok).toBeGreaterThan(3500);
+}, 60_000);

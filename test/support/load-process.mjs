@@ -1,0 +1,164 @@
+/**
+ * The load, as a process of its own, so that neither it nor the test's loop disturbs the other. Its parent is
+ * load.ts. It never asks twice and never connects anew in silence: each request has one fate, which is recorded.
+ */
+import { setPriority } from 'node:os';
+import { LoadConnection, now } from './load-connection.mjs';
+
+/** @typedef {import('./load-connection.mjs').Fated} Fated */
+
+/**
+ * @typedef {object} LoadOptions
+ * @property {number} port
+ * @property {number} connections kept alive; with `rate` null each of them asks again as soon as it is answered
+ * @property {number | null} rate requests a second, whether answered or not; null: as fast as it goes; 0: none
+ * @property {number} fresh share of requests on a new connection, 0 to 1
+ * @property {number} posts share of POST, 0 to 1
+ * @property {string} path
+ * @property {number} keepAliveMs the server's --keep-alive
+ * @property {number} patienceMs until a request without an answer is `silent`
+ * @property {number} seed
+ */
+
+/** @typedef {{ type: 'once', id: number, method: string, path: string } | { type: 'stop' }} ToLoad */
+
+const options = /** @type {LoadOptions} */ (JSON.parse(process.argv[2] ?? ''));
+const TICK_MS = 5;
+try {
+  // Who measures should not have to wait for those that are measured; only root may ask for it.
+  setPriority(-10);
+} catch {}
+/** Behind this many unanswered requests the harness itself would be the fault. */
+const MOST_IN_FLIGHT = 5000;
+
+const counts = { opened: 0, closed: 0, idleResets: 0, stray: 0 };
+/** @type {Fated[]} */ const fates = [];
+/** @type {number[]} */ const late = [];
+/** @type {LoadConnection[]} */ let idle = [];
+let kept = 0;
+let inFlight = 0;
+let asked = 0;
+let unsent = 0;
+let stopping = false;
+let state = options.seed;
+
+/** Mulberry32: the same load for the same seed. */
+function random() {
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), state | 1);
+  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+}
+
+/** @param {Partial<import('./load-connection.mjs').Wanted>} given */
+function nextRequest(given) {
+  const method = random() < options.posts ? 'POST' : 'GET';
+  const nonce = `${process.pid}-${options.seed}-${asked++}`;
+  return { method, path: options.path, nonce, fresh: random() < options.fresh, ...given };
+}
+
+/** @param {Partial<import('./load-connection.mjs').Wanted>} [given] @returns {Promise<Fated>} */
+async function ask(given = {}) {
+  const wanted = nextRequest(given);
+  inFlight++;
+  const connection = wanted.fresh ? new LoadConnection(options, counts) : takeIdle();
+  if (connection === null) wanted.fresh = true;
+  const used = connection ?? new LoadConnection(options, counts);
+  const fated = await used.ask(wanted);
+  inFlight--;
+  fates.push(fated);
+  if (!wanted.fresh) giveBack(used);
+  return fated;
+}
+
+/** A connection at rest, or a new one while there are fewer than wanted; null when all are busy. */
+function takeIdle() {
+  // One that the server has closed is replaced: a new connection, counted as such.
+  kept -= idle.filter((each) => each.isOver).length;
+  idle = idle.filter((each) => !each.isOver);
+  const taken = idle.shift();
+  if (taken !== undefined) return taken;
+  if (kept >= options.connections) return null;
+  kept++;
+  return new LoadConnection(options, counts);
+}
+
+/** @param {LoadConnection} connection */
+function giveBack(connection) {
+  if (connection.isOver) kept--;
+  else idle.push(connection);
+}
+
+async function askWithoutPause() {
+  while (!stopping) {
+    const { fate } = await ask();
+    // A server that refuses would otherwise be asked in a loop that starves everything else.
+    if (fate === 'refused') await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** @param {number} rate */
+function askAtRate(rate) {
+  const began = now();
+  let sent = 0;
+  const timer = setInterval(() => {
+    if (stopping) return clearInterval(timer);
+    const due = Math.floor(((now() - began) * rate) / 1000);
+    for (; sent < due; sent++) {
+      if (inFlight < MOST_IN_FLIGHT) void ask();
+      else unsent++;
+    }
+  }, 2);
+}
+
+/** When and by how much this process's own timers ran late: [when it should have run, how late in ms, …]. */
+function watchTimer() {
+  let due = now() + TICK_MS;
+  const tick = () => {
+    const at = now();
+    if (at - due > 1) late.push(due, at - due);
+    due = at + TICK_MS;
+    setTimeout(tick, TICK_MS);
+  };
+  setTimeout(tick, TICK_MS);
+}
+
+async function stop() {
+  stopping = true;
+  while (inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const report = { counts, fates: pack(fates), late: Float64Array.from(late), unsent };
+  process.send?.({ type: 'report', report }, () => process.exit(0));
+}
+
+/** Those that went well are many: their strings would take longer than the load. @param {Fated[]} all */
+function pack(all) {
+  const ok = all.filter(({ fate }) => fate === 'ok');
+  return {
+    failed: all.filter(({ fate }) => fate !== 'ok'),
+    sentMs: Float64Array.from(ok, ({ sentMs }) => sentMs),
+    doneMs: Float64Array.from(ok, ({ doneMs }) => doneMs),
+    workers: Float64Array.from(ok, ({ worker }) => worker),
+    fresh: ok.filter(({ fresh }) => fresh).length,
+    posted: ok.filter(({ method }) => method === 'POST').map(({ nonce }) => nonce),
+  };
+}
+
+try {
+  // It judges times: the server's processes should not make its timers late. Only root may.
+  setPriority(-10);
+} catch {
+  // Then the strikes that came at such moments are left out.
+}
+process.on('disconnect', () => process.exit(1));
+process.on('message', (/** @type {ToLoad} */ message) => {
+  if (message.type === 'stop') return void stop();
+  const { id, method, path } = message;
+  void ask({ method, path, fresh: true }).then((fated) => process.send?.({ type: 'fated', id, fated }));
+});
+setInterval(() => {
+  const failed = fates.filter(({ fate }) => fate !== 'ok').length;
+  process.send?.({ type: 'progress', done: fates.length, failed });
+}, 50).unref();
+watchTimer();
+if (options.rate === null) for (let i = 0; i < options.connections; i++) void askWithoutPause();
+else if (options.rate > 0) askAtRate(options.rate);
