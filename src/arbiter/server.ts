@@ -90,7 +90,7 @@ export class Server {
     undo(() => server.#successor?.release());
     folder.describe({ app: setup.settings.app, folder: setup.settings.chdir });
     await server.#openMetrics();
-    server.#arbiter.heart.also(() => notifier?.watchdog());
+    if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
     server.#arbiter.onReady = () => {
       notifier?.ready(server.#describe());
