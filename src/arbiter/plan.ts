@@ -258,7 +258,8 @@ function planZygote(state: State, zygote: ZygoteState, draft: Draft): void {
   const { generation, phase, spawnedAt } = zygote;
   const expired = phase === 'booting' && draft.due(spawnedAt + state.limits.bootMs);
   const isEnding = !isWanted(state, generation) && (state.population.get(generation) ?? 0) === 0;
-  if (expired || (state.stop !== null && draft.due(state.stop.killAt))) {
+  // At a stop no worker is forked any more: nobody waits for one that still loads the application.
+  if (expired || (state.stop !== null && (phase === 'booting' || draft.due(state.stop.killAt)))) {
     draft.actions.push({ type: 'kill-zygote', generation, expired });
   } else if (isEnding && phase !== 'leaving') draft.actions.push({ type: 'end-zygote', generation });
 }
