@@ -92,7 +92,10 @@ export class Server {
     await server.#openMetrics();
     if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
+    let served = false;
     server.#arbiter.onReady = () => {
+      if (served) return notifier?.status(server.#describe());
+      served = true;
       notifier?.ready(server.#describe());
       predecessor?.sayReady();
     };
