@@ -11,7 +11,7 @@ import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
 import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.ts';
 import { GoneHook } from './gone-hook.ts';
-import { Heart } from './heart.ts';
+import { Heart, REST_MS } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
 import { count, describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
@@ -52,7 +52,7 @@ export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #log: Logger;
   readonly #journal: Journal;
-  readonly #clock = new Clock();
+  readonly #clock = new Clock(undefined, REST_MS);
   readonly #performer: Performer;
   readonly heart: Heart;
   readonly #goneHook: GoneHook;
@@ -158,6 +158,7 @@ export class Arbiter {
   #turn(): void {
     this.#turnIsDue = false;
     clearTimeout(this.#timer);
+    if (this.#events.length > 0) this.heart.stir();
     for (const event of this.#events.splice(0)) this.#handle(event);
     this.heart.beat(this.#clock.now());
     // What was performed may call for more; each action moves a child forward, so this comes to an end.
