@@ -1,6 +1,7 @@
 """Starts the Python worker: PYTHON tunicorn-worker.py NAME APP, with the arbiter on descriptor 3.
 
-NAME and APP are there for `ps` only; what to do comes over descriptor 3. This file must stay readable for
+NAME and APP are there for `ps` only; what to do comes over descriptor 3. With --hook worker_gone in their place it
+calls that hook instead (python/tunicorn/gone.py). This file must stay readable for
 every Python there is (2.7 included), so that an old one can say what is wrong.
 """
 
@@ -17,8 +18,8 @@ def refuse_old_python():
         sys.exit(1)
 
 
-def load_package():
-    # type: () -> object
+def load_module(name):
+    # type: (str) -> object
     """Loads the package beside this file under a private name, with nothing of ours on sys.path.
 
     Otherwise a module of the application that is called `tunicorn`, or like a file in this folder, would be
@@ -38,10 +39,10 @@ def load_package():
     package = importlib.util.module_from_spec(spec)
     sys.modules["_tunicorn"] = package
     spec.loader.exec_module(package)
-    return importlib.import_module("_tunicorn.main")
+    return importlib.import_module("_tunicorn." + name)
 
 
 # multiprocessing's `spawn` imports this file once more in its children: nothing must happen then.
 if __name__ == "__main__":
     refuse_old_python()
-    load_package().main()
+    load_module("gone" if sys.argv[1:] == ["--hook", "worker_gone"] else "main").main()

@@ -2,20 +2,20 @@
  * Milliseconds of a monotonic clock that stands still while this process does: after the machine slept, or the process
  * was stopped (SIGSTOP) or starved, nobody may be found late for time in which nobody could do anything.
  *
- * It can only notice when it is read, so whoever has something due must read it at least every {@link HEARTBEAT_MS}.
+ * It can only notice when it is read, so whoever has something due must read it at least once a heartbeat.
  */
 export const HEARTBEAT_MS = 1000;
 
-/** A longer time between two readings is a gap, of which only a heartbeat counts. */
-const GAP_MS = 2 * HEARTBEAT_MS;
-
 export class Clock {
   readonly #source: () => number;
+  readonly #heartbeatMs: number;
   #last: number;
   #skipped = 0;
 
-  constructor(source: () => number = () => performance.now()) {
+  /** @param heartbeatMs how often it is read at least; twice as long between two readings is a gap, of which one counts */
+  constructor(source: () => number = () => performance.now(), heartbeatMs = HEARTBEAT_MS) {
     this.#source = source;
+    this.#heartbeatMs = heartbeatMs;
     this.#last = source();
   }
 
@@ -24,7 +24,7 @@ export class Clock {
     const now = this.#source();
     const passed = now - this.#last;
     this.#last = now;
-    if (passed > GAP_MS) this.#skipped += passed - HEARTBEAT_MS;
+    if (passed > 2 * this.#heartbeatMs) this.#skipped += passed - this.#heartbeatMs;
     return now - this.#skipped;
   }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from time import monotonic
-from typing import Any, Callable, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Tuple, TypeVar
 
 from .arbiter import DESCRIPTOR, Arbiter, Start
 from .control import Control
@@ -13,6 +13,7 @@ from .errorlog import ErrorLog
 from .hooks import Hooks
 from .leave import leave
 from .loader import Found, LoadError, load
+from .paths import extend_path
 from .signals import Children, die_with_parent, ignore_signals
 from .stacks import forget_signal, write_on_signal
 from .tracebacks import format_error
@@ -149,9 +150,3 @@ def settle(start: Start) -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(line_buffering=True)
-
-
-def extend_path(pythonpath: Sequence[str], chdir: str) -> None:
-    """In gunicorn's order, so that --pythonpath can put a module in front of the application's own."""
-    for at, folder in enumerate([*pythonpath, chdir]):
-        sys.path.insert(at, os.path.abspath(folder))

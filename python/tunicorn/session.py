@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from time import monotonic
 from typing import List
 
@@ -16,6 +17,11 @@ _Socket = socket.socket
 #: A front that is being replaced is looked for this often, and this long.
 RETRY_SECONDS = 0.02
 GIVE_UP_SECONDS = 10.0
+
+#: With a time limit of its own (this one is 30 years), recv(2) is never restarted after a signal (signal(7)). Where
+#: SIGTERM and SIGIO arrive together, as when systemd stops the whole cgroup, it would be: an idle worker would
+#: hear of DRAIN with its next request.
+_FOR_EVER = struct.pack("@ll", 10**9, 0)
 
 
 class Session:
@@ -90,6 +96,7 @@ def _open(path: str, hello: bytes) -> socket.socket:
         connection.connect(path)
         connection.sendall(hello)
         connection.settimeout(None)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
     except OSError:
         connection.close()
         raise

@@ -27,6 +27,9 @@ from .traps import Traps
 #: What a worker says is short: more without an end of line is something else.
 _LONGEST_LINE = 1024 * 1024
 
+#: Tells a worker that the arbiter has heard of it: else it could serve before it has a pid there.
+_GO = b"!"
+
 
 class Forked:
     """A worker, as its zygote knows it."""
@@ -169,14 +172,10 @@ class Zygote:
     def _fork(self, start: Start) -> bool:
         """Whether this is the new worker."""
         self._traps.warn_of_threads()
-        ours = theirs = None
         try:
             ours, theirs = socketpair()
             pid = fork_quietly(self._children.fork_worker)
         except OSError as error:
-            for each in (ours, theirs):
-                if each is not None:
-                    each.close()
             self._arbiter.say("fork-failed", worker=start.worker, message=str(error))
             return False
         if pid == 0:
@@ -184,9 +183,13 @@ class Zygote:
             self._become_worker(start, theirs)
             return True
         theirs.close()
-        ours.setblocking(False)
         self._workers[start.worker] = Forked(start.worker, pid, ours)
         self._arbiter.say("forked", worker=start.worker, pid=pid)
+        try:
+            ours.send(_GO)
+        except OSError:
+            pass  # It is dead already, as its end will tell.
+        ours.setblocking(False)
         return False
 
     def _become_worker(self, start: Start, channel: socket) -> None:
@@ -194,6 +197,8 @@ class Zygote:
         die_with_parent()
         if os.getppid() != self._pid:
             os._exit(0)  # The zygote died before the kernel knew that we go with it.
+        if channel.recv(1) != _GO:
+            os._exit(0)
         os.setsid()
         signal.set_wakeup_fd(self._wakeup_before)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if self._sigchld is None else self._sigchld)

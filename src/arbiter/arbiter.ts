@@ -10,7 +10,8 @@ import type { Logger } from '../observe/log.ts';
 import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
 import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.ts';
-import { Heart } from './heart.ts';
+import { GoneHook } from './gone-hook.ts';
+import { Heart, REST_MS } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
 import { count, describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
@@ -51,9 +52,10 @@ export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #log: Logger;
   readonly #journal: Journal;
-  readonly #clock = new Clock();
+  readonly #clock = new Clock(undefined, REST_MS);
   readonly #performer: Performer;
   readonly heart: Heart;
+  readonly #goneHook: GoneHook;
   /** Workers that have told of the application, loaded or not. */
   readonly #told = new Map<number, FromWorker['event']>();
   readonly #events: ChildEvent[] = [];
@@ -83,6 +85,7 @@ export class Arbiter {
       onExpired: (generation, text) => this.#onExpired(generation, text),
       onReload: (ok) => options.onReload(ok ? null : this.#failure),
     });
+    this.#goneHook = new GoneHook(options);
     this.heart = new Heart({
       state: this.state,
       fleet: this.fleet,
@@ -112,11 +115,13 @@ export class Arbiter {
   }
 
   /** Spawns everything and keeps it running until it is told to stop. @returns the exit code. */
-  run(): Promise<number> {
+  async run(): Promise<number> {
     this.#schedule();
-    return new Promise((resolve) => {
+    const code = await new Promise<number>((resolve) => {
       this.#exit = resolve;
     });
+    await this.#goneHook.finish();
+    return code;
   }
 
   /** Enters an order; what follows from it is done in the next turn. */
@@ -153,6 +158,7 @@ export class Arbiter {
   #turn(): void {
     this.#turnIsDue = false;
     clearTimeout(this.#timer);
+    if (this.#events.length > 0) this.heart.stir();
     for (const event of this.#events.splice(0)) this.#handle(event);
     this.heart.beat(this.#clock.now());
     // What was performed may call for more; each action moves a child forward, so this comes to an end.
@@ -287,6 +293,7 @@ export class Arbiter {
   /** A worker or a zygote has loaded the application, or says why it cannot. */
   #hear(generation: number, message: FromWorker): void {
     if (message.event === 'loaded') {
+      this.#goneHook.learn(generation, { setup: this.fleet.setup(generation), hooks: message.hooks });
       if (generation !== this.state.generation) return;
       this.#journal.loaded(message);
       return this.fleet.setMounts(message.mounts);
@@ -303,6 +310,14 @@ export class Arbiter {
     return reload !== null && !reload.proven && generation === this.state.generation;
   }
 
+  #callGoneHook(generation: number, gone: { readonly id: number; readonly pid: number }): void {
+    this.#goneHook.call(generation, gone);
+    const { reload, population, zygotes } = this.state;
+    const isOld = generation !== this.state.generation && reload?.proven !== false;
+    const isEmpty = (population.get(generation) ?? 0) === 0 && !zygotes.has(generation);
+    if (isOld && isEmpty) this.#goneHook.forget(generation);
+  }
+
   #onWorkerEnd(id: number, end: End): void {
     const before = this.state.workers.get(id);
     const named = this.fleet.named(id);
@@ -312,6 +327,7 @@ export class Arbiter {
     const isOnTrial = this.#isOnTrial(before?.generation ?? 0);
     this.#apply({ type: 'worker-gone', worker: id });
     if (before === undefined) return;
+    this.#callGoneHook(before.generation, named);
     this.fleet.tell(before.front, { type: 'worker-gone', worker: id });
     if (this.state.stop !== null) return;
     const wasReady = before.readyAt !== Number.POSITIVE_INFINITY;
@@ -338,8 +354,11 @@ export class Arbiter {
   #onZygoteEnd(generation: number, end: End): void {
     const before = this.state.zygotes.get(generation);
     const isOnTrial = this.#isOnTrial(generation);
+    const pid = this.fleet.zygote(generation)?.pid ?? 0;
     this.fleet.forgetZygote(generation);
     this.#apply({ type: 'zygote-gone', generation });
+    // What the import left under its pid is to be taken away, too.
+    this.#callGoneHook(generation, { id: 0, pid });
     if (this.state.stop !== null || before === undefined || before.phase === 'leaving') return;
     const text = `The process that workers are forked from ${describeEnd(end)}`;
     if (before.phase === 'booting' && isOnTrial) this.#failure ||= `${text} while it loaded the application.`;

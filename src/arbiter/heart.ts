@@ -1,4 +1,4 @@
-/** What the arbiter does once a second: looks at every worker, and scales between the bounds of `--workers MIN..MAX`. */
+/** What the arbiter does once a second, or every other one when nothing happens: looks at every worker, and scales between the bounds of `--workers MIN..MAX`. */
 import { HEARTBEAT_MS } from '../clock.ts';
 import type { Load } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
@@ -16,6 +16,9 @@ export interface HeartOptions {
   readonly apply: (change: Change) => void;
 }
 
+/** The beat while nothing happens, so that an idle server costs next to nothing. */
+export const REST_MS = 2000;
+
 export class Heart {
   readonly #options: HeartOptions;
   readonly #scaler = new Scaler();
@@ -25,6 +28,9 @@ export class Heart {
   /** What the fronts said of this second. */
   #loads: Load[] = [];
   #nextAt = 0;
+  /** Something has happened since the last beat. */
+  #stirred = true;
+  #neverRests = false;
 
   constructor(options: HeartOptions) {
     this.#options = options;
@@ -34,9 +40,15 @@ export class Heart {
     return this.#nextAt;
   }
 
-  /** What else is to be done once a second. */
-  also(listener: () => void): void {
+  /** What else is to be done with each beat; `neverRests`: once a second, whatever happens. */
+  also(listener: () => void, { neverRests = false } = {}): void {
     this.#listeners.push(listener);
+    this.#neverRests ||= neverRests;
+  }
+
+  /** Something happens: the next beats come soon. */
+  stir(): void {
+    this.#stirred = true;
   }
 
   /** A front's second. */
@@ -49,16 +61,23 @@ export class Heart {
     if (this.#options.state.target === 0) this.#retarget(1, 'a request waits');
   }
 
-  /** To be called in every turn; does nothing when it has been less than a second. */
+  /** To be called in every turn; does nothing when it is too early. */
   beat(now: number): void {
     if (now < this.#nextAt) return;
-    this.#nextAt = now + HEARTBEAT_MS;
     if (this.#options.state.stop === null) {
       this.#examine();
       this.#scale(now);
     }
     this.#loads = [];
     for (const listener of this.#listeners) listener();
+    this.#nextAt = now + (this.#mayRest() ? REST_MS : HEARTBEAT_MS);
+    this.#stirred = false;
+  }
+
+  #mayRest(): boolean {
+    const { min, max, limits, suspended } = this.#options.state;
+    const needsLooks = this.#neverRests || min !== max || limits.maxMemory !== Number.POSITIVE_INFINITY;
+    return !this.#stirred && !needsLooks && suspended.size === 0;
   }
 
   #examine(): void {

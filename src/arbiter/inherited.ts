@@ -3,12 +3,13 @@ import { writeSync } from 'node:fs';
 
 export interface InheritedSocket {
   readonly fd: number;
-  /** Of the socket unit; or the address in the words of `--bind` by which the predecessor was asked for it. */
-  readonly name: string;
+  /** The name that systemd gave it; null when a Tunicorn made it. */
+  readonly unit: string | null;
+  /** The address in the words of `--bind` for which a Tunicorn made it; empty when it did not. */
+  readonly address: string;
 }
 
 export interface Inherited {
-  readonly from: 'systemd' | 'predecessor' | null;
   readonly sockets: readonly InheritedSocket[];
   readonly predecessor: Predecessor | null;
 }
@@ -32,21 +33,28 @@ const LISTEN_FDS_START = 3;
  * meant.
  */
 export function takeInherited(env: NodeJS.ProcessEnv): Inherited {
-  const { [UPGRADE]: upgrade, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = env;
+  const { [UPGRADE]: upgrade = '', LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = env;
   for (const name of [UPGRADE, 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
-  if (upgrade !== undefined) {
-    const { pid, sockets } = JSON.parse(upgrade) as Legacy;
-    // Whoever copied the variable from somewhere is not the one it was made for.
-    if (pid === process.ppid) return { from: 'predecessor', sockets, predecessor: new Predecessor(pid) };
-  }
+  const legacy = parseLegacy(upgrade);
+  if (legacy !== null) return { sockets: legacy.sockets, predecessor: new Predecessor(legacy.pid) };
   if (Number(LISTEN_PID) !== process.pid || !/^\d{1,4}$/.test(LISTEN_FDS ?? '')) {
-    return { from: null, sockets: [], predecessor: null };
+    return { sockets: [], predecessor: null };
   }
   const names = LISTEN_FDNAMES.split(':');
   const sockets = Array.from({ length: Number(LISTEN_FDS) }, (_, i) => {
-    return { fd: LISTEN_FDS_START + i, name: names[i] ?? 'unknown' };
+    return { fd: LISTEN_FDS_START + i, unit: names[i] || 'unknown', address: '' };
   });
-  return { from: 'systemd', sockets, predecessor: null };
+  return { sockets, predecessor: null };
+}
+
+/** Null for what was not made for this very process, such as a variable that somebody copied. */
+function parseLegacy(text: string): Legacy | null {
+  try {
+    const legacy = JSON.parse(text) as Legacy;
+    return legacy.pid === process.ppid ? legacy : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The Tunicorn that started this one to take over. */

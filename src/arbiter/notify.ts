@@ -76,9 +76,9 @@ export class Notifier {
     this.#send(['WATCHDOG=1']);
   }
 
-  /** Another process is the server now, and speaks for it. */
-  silence(): void {
-    this.#silent = true;
+  /** Another process is the server now and speaks for it; or it has ended, and this one is the server again. */
+  silence(silent: boolean): void {
+    this.#silent = silent;
   }
 
   /** What was said is still sent. */
@@ -112,7 +112,7 @@ export class Notifier {
   }
 }
 
-/** Half of what systemd allows, less the second between two turns of the loop. */
+/** Half of what systemd allows, less the second between two beats of the loop: WatchdogSec= should be 5 s at least. */
 function watchdogMs({ WATCHDOG_USEC: usec = '', WATCHDOG_PID: pid }: NodeJS.ProcessEnv): number {
   const isOurs = pid === undefined || Number(pid) === process.pid;
   if (!/^\d+$/.test(usec) || !isOurs) return 0;

@@ -135,7 +135,12 @@ export class Orders implements Controlled {
         const now = state.workers.get(worker);
         if (now !== undefined && now.phase !== 'leaving') return;
         clearInterval(timer);
-        resolve({ ok: true, text: `${named} has been replaced.` });
+        const isOver = state.parked || state.stop !== null;
+        resolve(
+          isOver
+            ? refused(`${named} ends with all others.`)
+            : { ok: true, text: `${named} has been replaced.` },
+        );
       }, RECYCLED_POLL_MS);
     });
   }
@@ -182,7 +187,12 @@ export class Orders implements Controlled {
 
   #more(signal: string, by: 1 | -1): void {
     const { state } = this.#arbiter;
+    if (state.stop !== null) return;
     const range = scaled(by === 1 ? '+1' : '-1', state);
+    if (range.min < state.fronts.length && state.fronts.length > 1) {
+      this.#log.info(`${signal}: each of the ${state.fronts.length} fronts needs a worker; nothing was done`);
+      return;
+    }
     this.#rescale({ ...range, target: state.target + by });
     this.#log.info(`${signal}: ${this.#describeScale()}`);
   }

@@ -1,5 +1,5 @@
 /** `--pid`: a file with the number of the arbiter's process, as gunicorn writes it. */
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import { isAlive } from './alive.ts';
 
@@ -37,6 +37,12 @@ export class PidFile {
       throw new UserError(`Cannot write the pid file ${path}: ${reason(error)}.`);
     }
     return new PidFile(path, { wanted, pid });
+  }
+
+  /** The successor of this process has died: so has its file. */
+  forgetSuccessor(pid: number): void {
+    const path = `${this.#wanted}.2`;
+    if (readPid(path) === pid) rmSync(path, { force: true });
   }
 
   /** The predecessor has gone: its file becomes ours. */

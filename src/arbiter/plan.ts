@@ -54,8 +54,8 @@ export interface Plan {
 
 /** A worker that is not back so long after it lost its front, or after the new one listens, is replaced. */
 export const RECONNECT_MS = 1000;
-/** One that is stopped (SIGSTOP) for so long is replaced. One glance is not enough: it may be going on already. */
-export const SUSPENDED_MS = 900;
+/** One that is stopped (SIGSTOP) for so long is replaced. A second look, a second later, comes before that: it may be going on already. */
+export const SUSPENDED_MS = 1200;
 /** A stopping front gets this much longer than its workers, to tell their clients and to say how many it served. */
 export const FRONT_SLACK_MS = 1000;
 
@@ -258,7 +258,8 @@ function planZygote(state: State, zygote: ZygoteState, draft: Draft): void {
   const { generation, phase, spawnedAt } = zygote;
   const expired = phase === 'booting' && draft.due(spawnedAt + state.limits.bootMs);
   const isEnding = !isWanted(state, generation) && (state.population.get(generation) ?? 0) === 0;
-  if (expired || (state.stop !== null && draft.due(state.stop.killAt))) {
+  // At a stop no worker is forked any more: nobody waits for one that still loads the application.
+  if (expired || (state.stop !== null && (phase === 'booting' || draft.due(state.stop.killAt)))) {
     draft.actions.push({ type: 'kill-zygote', generation, expired });
   } else if (isEnding && phase !== 'leaving') draft.actions.push({ type: 'end-zygote', generation });
 }

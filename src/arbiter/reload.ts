@@ -68,8 +68,9 @@ export class Reloads {
     try {
       reread = await read();
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      return this.#tell(false, `${REFUSED} ${error.message}`);
+      // Whatever it is, the server goes on.
+      const why = error instanceof UserError ? error.message : `This should not happen: ${describe(error)}`;
+      return this.#tell(false, `${REFUSED} ${why}`);
     }
     if (reread.restart !== '') log.warning(reread.restart);
     const ended = new Promise<Outcome>((resolve) => {
@@ -94,4 +95,8 @@ export class Reloads {
     else this.#options.log.error(logged);
     return { ok, text };
   }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

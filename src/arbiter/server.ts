@@ -12,7 +12,7 @@ import { workerEnvironment } from './children.ts';
 import { runCommand } from './command.ts';
 import { ControlServer } from './control-server.ts';
 import type { Setup } from './fleet.ts';
-import { type Inherited, type Predecessor, takeInherited } from './inherited.ts';
+import { type InheritedSocket, type Predecessor, takeInherited } from './inherited.ts';
 import { findInterpreter } from './interpreter.ts';
 import { count } from './journal.ts';
 import { Logs } from './logs.ts';
@@ -90,7 +90,7 @@ export class Server {
     undo(() => server.#successor?.release());
     folder.describe({ app: setup.settings.app, folder: setup.settings.chdir });
     await server.#openMetrics();
-    server.#arbiter.heart.also(() => notifier?.watchdog());
+    if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
     server.#arbiter.onReady = () => {
       notifier?.ready(server.#describe());
@@ -184,7 +184,7 @@ export class Server {
     log.info('Upgrade: a new Tunicorn starts on the same sockets');
     return new Promise((resolve) => {
       const successor = new Successor({
-        sockets: sockets.map(({ fd }, i) => ({ fd, name: nameOf(addresses[i]) })),
+        sockets: sockets.map(({ fd, unit }, i) => ({ fd, unit, address: nameOf(addresses[i]) })),
         call,
         onReady: () => {
           this.#handOver(successor);
@@ -208,16 +208,26 @@ export class Server {
     this.#options.log.info(
       `Upgrade: the new Tunicorn with pid ${successor.pid} serves. This one goes on until it is told to stop`,
     );
-    for (const socket of this.#parts.sockets) socket.handOver();
-    this.#parts.notifier?.silence();
+    for (const socket of this.#parts.sockets) socket.handOver(true);
+    this.#parts.notifier?.silence(true);
   }
 
   #onSuccessorEnd(successor: Successor, end: string): Outcome {
     if (this.#successor === successor) this.#successor = null;
     const text = `The new Tunicorn with pid ${successor.pid} ${end}. This one goes on; the log tells why.`;
     this.#options.log.error(text);
+    this.#takeBack(successor);
     this.orders.resume('The upgrade failed');
     return { ok: false, text };
+  }
+
+  /** It may have served already. */
+  #takeBack({ pid }: Successor): void {
+    const { sockets, notifier, pidFile } = this.#parts;
+    for (const socket of sockets) socket.handOver(false);
+    pidFile?.forgetSuccessor(pid);
+    notifier?.silence(false);
+    if (this.#arbiter.state.stop === null) notifier?.ready(this.#describe());
   }
 
   /** As the successor of another one: its pid file becomes ours when it has gone. */
@@ -247,10 +257,10 @@ interface Parts {
 
 async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
   const { settings } = loaded;
-  // Before anything is taken out of the environment.
-  const inherited = takeInherited(process.env);
+  const { sockets: inherited, predecessor } = takeInherited(process.env);
   const call = ownCall();
-  const { predecessor } = inherited;
+  // For a successor, but not for the application, which could speak in our name.
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
   const rights = resolveRights(settings);
   const logs = new Logs(log, { settings, rights });
   const { setup, interpreter } = await setUp(settings, rights);
@@ -270,11 +280,12 @@ async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
   return { setup, rights, sockets, addresses, folder, logs, pidFile, notifier, predecessor, call };
 }
 
-/** Those of `--bind`; without one, the sockets that systemd opened. */
-function addressesOf({ settings, sources }: Loaded, { from, sockets }: Inherited): Address[] {
+/** Those of `--bind`; without one, the sockets that systemd opened, for us or for the one that we follow. */
+function addressesOf({ settings, sources }: Loaded, sockets: readonly InheritedSocket[]): Address[] {
   const isOurChoice = sources.bind === 'default' || sources.bind === 'PORT';
-  if (from !== 'systemd' || !isOurChoice || sockets.length === 0) return settings.bind.map(parseAddress);
-  return sockets.map(({ fd }) => ({ kind: 'fd', fd }));
+  const activated = sockets.filter(({ unit }) => unit !== null);
+  if (!isOurChoice || activated.length === 0) return settings.bind.map(parseAddress);
+  return activated.map(({ fd }) => ({ kind: 'fd', fd }));
 }
 
 function nameOf(address: Address | undefined): string {

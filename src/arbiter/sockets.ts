@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { type Address, formatAddress, formatUrl } from '../config/address.ts';
 import { UserError } from '../errors.ts';
-import type { Inherited } from './inherited.ts';
+import type { InheritedSocket } from './inherited.ts';
 import type { Rights } from './rights.ts';
 import { socketOwner } from './socket-owner.ts';
 import { answers } from './unix-socket.ts';
@@ -24,15 +24,17 @@ export interface Bound {
   readonly unix: boolean;
   /** For people: with the real port. */
   readonly url: string;
+  /** The name that systemd gave it; null when it did not make it. */
+  readonly unit: string | null;
   /** Lets go of it; the path of a UNIX socket is removed when it still is ours. */
   close(): void;
-  /** Somebody else has it now: `close` removes no path. */
-  handOver(): void;
+  /** Somebody else has it now, and `close` removes no path; or it is ours again. */
+  handOver(away: boolean): void;
 }
 
 export interface BindOptions {
   /** Sockets that somebody opened for us already. Those that no address names are closed. */
-  readonly inherited?: Inherited;
+  readonly inherited?: readonly InheritedSocket[];
   readonly warn?: (message: string) => void;
   /** For UNIX sockets: rights that they do not get. */
   readonly umask: number;
@@ -65,7 +67,7 @@ const IPV6_ONLY = 1;
 export async function bindAll(addresses: readonly Address[], options: BindOptions): Promise<Bound[]> {
   const bound: Bound[] = [];
   try {
-    const ready = adoptAll(options.inherited);
+    const ready = adoptAll(options.inherited ?? []);
     for (const address of addresses) {
       const wildcards = addresses.filter((other) => other.kind === 'tcp' && other.host === '0.0.0.0');
       bound.push(take(ready, address) ?? (await bind(address, { ...options, wildcards })));
@@ -82,30 +84,33 @@ export async function bindAll(addresses: readonly Address[], options: BindOption
 }
 
 interface Adopted {
-  /** The address in the words of `--bind` for which it was opened; empty when that is not known. */
-  readonly text: string;
+  readonly inherited: InheritedSocket;
   readonly socket: Bound;
 }
 
 /** @throws {UserError} for a descriptor that is no listening socket */
-function adoptAll(inherited: Inherited | undefined): Adopted[] {
-  const { from = null, sockets = [] } = inherited ?? {};
-  return sockets.map(({ fd, name }) => {
-    const ours = from === 'predecessor';
-    const socket = adopt({ kind: 'fd', fd }, { note: ours ? '' : ` (from systemd, ${name})`, ours });
-    return { text: ours ? name : '', socket };
+function adoptAll(sockets: readonly InheritedSocket[]): Adopted[] {
+  return sockets.map((inherited) => {
+    const { fd, unit } = inherited;
+    const note = unit === null ? '' : ` (from systemd, ${unit})`;
+    return { inherited, socket: adopt({ kind: 'fd', fd }, { unit, note, ours: unit === null }) };
   });
 }
 
 /** The one that fits, taken out of the list. */
 function take(ready: Adopted[], address: Address): Bound | null {
-  const at = ready.findIndex(({ text, socket: { fd, host, port, unix } }) => {
-    if (text !== '' && text === formatAddress(address)) return true;
-    if (address.kind === 'fd') return fd === address.fd;
-    if (address.kind === 'unix') return unix && host === address.path;
-    return !unix && host === address.host && port === address.port;
+  const at = ready.findIndex(({ inherited, socket }) => {
+    return inherited.address === formatAddress(address) || isAt(socket, address);
   });
   return ready.splice(at, at < 0 ? 0 : 1)[0]?.socket ?? null;
+}
+
+/** Whether a client of the address would come to this socket; that of every IPv6 address takes IPv4, too. */
+function isAt({ fd, host, port, unix }: Bound, address: Address): boolean {
+  if (address.kind === 'fd') return fd === address.fd;
+  if (address.kind === 'unix') return unix && host === address.path;
+  if (unix || port !== address.port) return false;
+  return host === address.host || host === '::' || (host === '0.0.0.0' && !address.host.includes(':'));
 }
 
 function bind(
@@ -118,7 +123,7 @@ function bind(
     case 'unix':
       return bindUnix(address, options);
     case 'fd':
-      return adopt(address, { note: ` (fd://${address.fd})`, ours: false });
+      return adopt(address, { unit: null, note: ` (fd://${address.fd})`, ours: false });
   }
 }
 
@@ -148,6 +153,7 @@ async function bindTcp(address: Tcp, wildcards: readonly Address[]): Promise<Bou
     port,
     unix: false,
     url,
+    unit: null,
     close: () => handle.close(),
     handOver: () => {},
   };
@@ -177,7 +183,15 @@ async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
   process.umask(before);
   if (typeof handle === 'number') throw bindError(address, getSystemErrorName(handle));
   if (options.rights !== null) chownSync(path, options.rights.uid, options.rights.gid);
-  return { fd: handle.fd, host: path, port: 0, unix: true, url: formatUrl(address), ...keeper(path, handle) };
+  return {
+    fd: handle.fd,
+    host: path,
+    port: 0,
+    unix: true,
+    url: formatUrl(address),
+    unit: null,
+    ...keeper(path, handle),
+  };
 }
 
 /**
@@ -195,8 +209,8 @@ function keeper(path: string, handle: Handle): Pick<Bound, 'close' | 'handOver'>
       // The handle of an inherited socket knows no path.
       rmSync(path, { force: true });
     },
-    handOver: () => {
-      handedOver = true;
+    handOver: (away) => {
+      handedOver = away;
     },
   };
 }
@@ -224,6 +238,8 @@ async function clearPath(address: Unix): Promise<void> {
 type Descriptor = Extract<Address, { kind: 'fd' }>;
 
 interface AdoptOptions {
+  /** As {@link Bound}. */
+  readonly unit: string | null;
   /** For people, behind the address. */
   readonly note: string;
   /** A Tunicorn made it: the path of a UNIX socket is ours to remove. */
@@ -231,7 +247,7 @@ interface AdoptOptions {
 }
 
 /** A socket that somebody else opened and we inherited. */
-function adopt(address: Descriptor, { note, ours }: AdoptOptions): Bound {
+function adopt(address: Descriptor, { unit, note, ours }: AdoptOptions): Bound {
   const { fd } = address;
   const inode = socketInode(address);
   const path = unixSocketPath(inode);
@@ -239,7 +255,7 @@ function adopt(address: Descriptor, { note, ours }: AdoptOptions): Bound {
   if (typeof handle === 'number') {
     throw new UserError(`Cannot listen on fd://${fd}: descriptor ${fd} is no stream socket.`);
   }
-  const plain = { fd, close: () => handle.close(), handOver: () => {} };
+  const plain = { fd, unit, close: () => handle.close(), handOver: () => {} };
   const name: { address?: string; port?: number } = {};
   if (handle.getsockname?.(name) !== 0 || name.address === undefined) {
     const host = path ?? '';
@@ -292,10 +308,7 @@ export function bindError(address: Address, code: string): UserError {
       const owner = socketOwner(address);
       const by = owner === null ? '' : ` by \`${owner.command}\` (pid ${owner.pid})`;
       const what = address.kind === 'tcp' ? 'the port is in use' : 'the socket is in use';
-      const advice = process.env.LISTEN_FDS
-        ? 'If systemd holds it for this service (LISTEN_FDS is set), take it over with --bind fd://3.'
-        : 'Stop that one, or choose another address with --bind.';
-      return new UserError(`${start} ${what}${by}. ${advice}`);
+      return new UserError(`${start} ${what}${by}. Stop that one, or choose another address with --bind.`);
     }
     case 'EACCES':
     case 'EPERM':

@@ -1,11 +1,12 @@
 /** The new Tunicorn that an upgrade starts: on the same listening sockets, with the same arguments. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { describeEnd, type End } from './children.ts';
 import { FIRST_SOCKET_FD, type InheritedSocket, type Legacy, UPGRADE } from './inherited.ts';
 
 export interface SuccessorOptions {
-  /** The descriptors here, and the addresses in the words of `--bind`. */
+  /** The descriptors here. */
   readonly sockets: readonly InheritedSocket[];
   /** As this process was called. */
   readonly call: Call;
@@ -23,11 +24,18 @@ export interface Call {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** How this process was called; to be asked before the environment is changed. */
+/** How this process was called; to be asked before anything is taken out of the environment for good. */
 export function ownCall(): Call {
   const { argv, env } = process;
-  // The folder may be a symbolic link to the newest release: the shell's name for it is kept.
-  return { script: argv[1] ?? '', argv: argv.slice(2), cwd: env.PWD ?? process.cwd(), env: { ...env } };
+  return { script: argv[1] ?? '', argv: argv.slice(2), cwd: ownFolder(env.PWD), env: { ...env } };
+}
+
+/** It may be a symbolic link to the newest release: the shell's name for it is kept, if that still is where we are. */
+function ownFolder(shells: string | undefined): string {
+  const real = process.cwd();
+  if (shells === undefined) return real;
+  const [named, here] = [statSync(shells, { throwIfNoEntry: false }), statSync(real)];
+  return named?.ino === here.ino && named.dev === here.dev ? shells : real;
 }
 
 export class Successor {
@@ -61,14 +69,28 @@ export class Successor {
 function start({ sockets, call }: SuccessorOptions): ChildProcess {
   const legacy: Legacy = {
     pid: process.pid,
-    sockets: sockets.map(({ name }, i) => ({ fd: FIRST_SOCKET_FD + i, name })),
+    sockets: sockets.map((socket, i) => ({ ...socket, fd: FIRST_SOCKET_FD + i })),
   };
-  const env = { ...call.env, [UPGRADE]: JSON.stringify(legacy) };
-  return spawn(call.script, [...call.argv], {
+  // WATCHDOG_PID names this process: with it the new one would believe that nobody watches.
+  const { WATCHDOG_PID: _pid, ...env } = call.env;
+  const [file, ...args] = isExecutable(call.script)
+    ? [call.script, ...call.argv]
+    : [process.execPath, call.script, ...call.argv];
+  return spawn(file, args, {
     cwd: call.cwd,
-    env,
+    env: { ...env, [UPGRADE]: JSON.stringify(legacy) },
     stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...sockets.map(({ fd }) => fd)],
     // Ctrl-C is for the old one as long as it is there.
     detached: true,
   });
+}
+
+/** Then its first line finds the Node of today. */
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

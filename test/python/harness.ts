@@ -8,7 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { encodeFrame, FLAG, type Frame, FrameDecoder, KIND } from '../../src/gateway/frames.ts';
-import type { FromWorker, WorkerStart } from '../../src/messages.ts';
+import type { FromZygote, WorkerStart } from '../../src/messages.ts';
 import { python } from '../support/python.ts';
 
 const script = join(import.meta.dirname, '../../python/tunicorn-worker.py');
@@ -37,6 +37,8 @@ class Arrivals<T> {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
+  async first<S extends T>(fits: (item: T) => item is S, what: string): Promise<S>;
+  async first(fits: (item: T) => boolean, what: string): Promise<T>;
   async first(fits: (item: T) => boolean, what: string): Promise<T> {
     for (;;) {
       const item = this.all.find(fits);
@@ -192,10 +194,12 @@ export interface Options {
   readonly wrap?: readonly string[];
 }
 
+type OfWorker = Extract<FromZygote, { worker: number }>;
+
 /** One worker, with the ends that arbiter and front hold. Give it back with `await using`, or `close()`. */
 export class Harness {
   readonly folder = mkdtempSync(join(tmpdir(), 'tunicorn-'));
-  readonly said = new Arrivals<FromWorker>();
+  readonly said = new Arrivals<FromZygote>();
   readonly connections = new Arrivals<Connection>();
   readonly start: WorkerStart;
   child: ChildProcess;
@@ -298,7 +302,7 @@ export class Harness {
       text += data.toString();
       const lines = text.split('\n');
       text = lines.pop() ?? '';
-      for (const line of lines) this.said.add(JSON.parse(line) as FromWorker);
+      for (const line of lines) this.said.add(JSON.parse(line) as FromZygote);
     });
   }
 
@@ -337,9 +341,28 @@ export class Harness {
     await closed;
   }
 
+  /** Asks a zygote for one more worker. @returns its pid. */
+  async fork(worker: number, start: Partial<WorkerStart> = {}): Promise<number> {
+    this.arbiter.write(`${JSON.stringify({ fork: { ...this.start, mode: 'worker', worker, ...start } })}\n`);
+    const { pid } = await this.told('forked', worker);
+    return pid;
+  }
+
+  /** What a zygote says of one of its workers. */
+  async told<E extends OfWorker['event']>(
+    event: E,
+    worker: number,
+  ): Promise<Extract<OfWorker, { event: E }>> {
+    const isIt = (said: FromZygote): said is Extract<OfWorker, { event: E }> =>
+      said.event === event && 'worker' in said && said.worker === worker;
+    return this.said.first(isIt, `${event} of worker ${worker}`);
+  }
+
   /** The control connection, once it has said READY. */
-  async control(): Promise<Connection> {
-    const arrival = this.connections.first((connection) => connection.role === 'control', 'control');
+  async control(worker = this.start.worker): Promise<Connection> {
+    const isIt = ({ role, hello }: Connection) =>
+      role === 'control' && hello.get('worker') === String(worker);
+    const arrival = this.connections.first(isIt, 'control');
     const connection = await Promise.race([arrival, this.#failure()]);
     await connection.frames.first((frame) => frame.kind === KIND.READY, 'READY');
     return connection;
@@ -352,23 +375,23 @@ export class Harness {
     );
   }
 
-  async lane(number = 0): Promise<Connection> {
-    const isIt = (connection: Connection): boolean =>
-      connection.role === 'lane' && connection.hello.get('lane') === String(number);
+  async lane(number = 0, worker = this.start.worker): Promise<Connection> {
+    const isIt = ({ role, hello }: Connection): boolean =>
+      role === 'lane' && hello.get('lane') === String(number) && hello.get('worker') === String(worker);
     return this.connections.first(isIt, `lane ${number}`);
   }
 
   /** Sends one request on a lane and waits for its whole answer. */
-  async ask(request: Request = {}, lane = 0): Promise<Answer> {
+  async ask(request: Request = {}, lane = 0, worker = this.start.worker): Promise<Answer> {
     const id = this.#next++;
-    const connection = await this.lane(lane);
+    const connection = await this.lane(lane, worker);
     connection.write(requestFrame(id, request));
     return connection.answer(id);
   }
 
   /** Sends a frame without parts on the control connection. */
-  async order(kind: number, id = 0): Promise<void> {
-    (await this.control()).write(encodeFrame({ kind, id }));
+  async order(kind: number, id = 0, worker = this.start.worker): Promise<void> {
+    (await this.control(worker)).write(encodeFrame({ kind, id }));
   }
 
   /** Kills what is still there and removes the folder. */

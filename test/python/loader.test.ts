@@ -1,6 +1,7 @@
 /** APP in every form, and every way to fail: one clear message each. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { isOwnWord } from '../../src/arbiter/worker.ts';
 import type { FromWorker, WorkerStart } from '../../src/messages.ts';
 import { pythons } from '../support/python.ts';
 import { Harness, type Options, within } from './harness.ts';
@@ -120,7 +121,7 @@ instance = Instance()
 async function load(app: string, options: Options & { start?: Partial<WorkerStart> } = {}) {
   const harness = await Harness.open({ files: SITE, ...options, start: { ...options.start, app } });
   try {
-    const said = await harness.said.first(() => true, `a word about ${app}`);
+    const said = await harness.said.first(isOwnWord, `a word about ${app}`);
     const body = said.event === 'loaded' ? `${(await harness.ask()).body}` : '';
     const code = said.event === 'failed' ? (await within(harness.exit, 'the exit')).code : null;
     return { said, body, code, folder: join(harness.folder, 'site'), stderr: harness.stderr };
