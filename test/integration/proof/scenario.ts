@@ -12,6 +12,8 @@ const APPS = join(ROOT, 'test/apps');
 /** Long enough that no scenario meets the race of RFC 9112 §9.3.1. */
 const KEEP_ALIVE = ['--keep-alive', '75'];
 const LOOK_EVERY_MS = 20;
+/** Requests. */
+const CALIBRATE_BY = 500;
 
 export interface Ran {
   readonly code: number;
@@ -91,15 +93,15 @@ export class Scenario implements AsyncDisposable {
   }
 
   /** What 70 % of the load is that its workers can just bear: asked without a pause for a moment. */
-  async steadyRate(): Promise<number> {
-    await using load = this.load({ rate: null, connections: 16, fresh: 0.3 });
+  async steadyRate(path = '/echo'): Promise<number> {
+    await using load = this.load({ rate: null, connections: 16, path });
     await load.answered(100);
     const began = performance.now();
-    await load.answered(1000);
+    await load.answered(CALIBRATE_BY);
     const seconds = (performance.now() - began) / 1000;
     const report = await load.stop();
     unharmed(report);
-    const rate = Math.round((0.7 * 1000) / seconds);
+    const rate = Math.round((0.7 * CALIBRATE_BY) / seconds);
     console.info(`70 % of the load that it bears: ${rate} requests a second.`);
     return rate;
   }
