@@ -94,7 +94,8 @@ export class Server {
     if (predecessor !== null) server.#follow(predecessor);
     let served = false;
     server.#arbiter.onReady = () => {
-      if (served) return notifier?.status(server.#describe());
+      // At the end of a reload READY says it.
+      if (served) return server.#reloads.active ? undefined : notifier?.status(server.#describe());
       served = true;
       notifier?.ready(server.#describe());
       predecessor?.sayReady();
