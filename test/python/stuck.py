@@ -65,8 +65,8 @@ def application(environ, start_response):
     if name == "own_sigio":
         signal.signal(signal.SIGIO, lambda *_: None)
     if name in PLACES:
-        with open(environ["HTTP_X_GATE"] + ".begun", "w"):
-            pass
+        # One step, after which it is as good as there: the test looks at once where this thread is.
+        os.mkdir(environ["HTTP_X_GATE"] + ".begun")
         PLACES[name]()
     start_response("200 OK", TEXT)
     if name == "stream":
