@@ -66,8 +66,10 @@ class Control:
     def use_signal(self) -> None:
         """Installs the handler, then asks for the signal (in this order: unhandled, SIGIO ends a process)."""
         self._by_signal = True
-        signal.signal(signal.SIGIO, self._handler)
-        _raise_sigio(self._arbiter.descriptor, True)
+        # In a forked worker the application came first: what it has taken is left to it, and `guard` sees that.
+        if getsignal(_SIGIO) in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(signal.SIGIO, self._handler)
+            _raise_sigio(self._arbiter.descriptor, True)
         self.drain()
 
     def attach(self, session: Session) -> None:

@@ -83,7 +83,6 @@ export class Arbiter {
       state: this.state,
       fleet: this.fleet,
       onExpired: (generation, text) => this.#onExpired(generation, text),
-      onReload: (ok) => options.onReload(ok ? null : this.#failure),
     });
     this.#goneHook = new GoneHook(options);
     this.heart = new Heart({
@@ -378,6 +377,8 @@ export class Arbiter {
     if (action.type === 'exit') return this.#finish();
     this.#performer.perform(action);
     this.#apply(action);
+    if (action.type === 'finish-reload') this.#options.onReload(null);
+    if (action.type === 'abort-reload') this.#options.onReload(this.#failure);
   }
 
   /** Told by who was killed because it did not get ready. */

@@ -2,7 +2,7 @@
  * The hook `worker_gone`: called after the end of each worker, in a fresh Python process, because a worker that was
  * killed cannot clean up behind itself, and a hook that hangs or crashes must not do so in the arbiter.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Logger } from '../observe/log.ts';
 import { describeEnd, type End, WORKER_PROGRAM } from './children.ts';
 import type { Setup } from './fleet.ts';
@@ -30,6 +30,7 @@ export class GoneHook {
   /** Those that ended while a process was at work: the next one takes them all. */
   readonly #waiting = new Map<Setup, Gone[]>();
   #work: Promise<void> | null = null;
+  #child: ChildProcess | null = null;
 
   constructor(options: GoneHookOptions) {
     this.#options = options;
@@ -62,11 +63,10 @@ export class GoneHook {
     });
     await Promise.race([this.#work, late]);
     clearTimeout(timer);
-    if (this.#work !== null) {
-      this.#options.log.warning(
-        `The hook worker_gone was not done after ${STOP_MS / 1000} s: it is not waited for`,
-      );
-    }
+    if (this.#work === null) return;
+    this.#waiting.clear();
+    this.#child?.kill('SIGKILL');
+    this.#options.log.warning(`The hook worker_gone was not done after ${STOP_MS / 1000} s: it is killed`);
   }
 
   async #workOff(): Promise<void> {
@@ -75,40 +75,55 @@ export class GoneHook {
       if (next === undefined) break;
       const [setup, gone] = next;
       this.#waiting.delete(setup);
-      const end = await run(setup, gone, this.#options);
+      const end = await this.#run(setup, gone);
       // With status 1 it has told what went wrong itself.
       if (end.code !== 0 && end.code !== 1)
         this.#options.log.error(`The process of the hook worker_gone ${describeEnd(end)}`);
     }
     this.#work = null;
   }
+
+  async #run(setup: Setup, gone: readonly Gone[]): Promise<End> {
+    try {
+      this.#child = start(setup, gone, this.#options);
+      return await endOf(this.#child);
+    } catch (error) {
+      return { code: null, signal: null, error: error as Error };
+    } finally {
+      this.#child = null;
+    }
+  }
 }
 
 /** With the environment and the rights of workers. */
-function run(
+function start(
   { settings, python, env }: Setup,
   gone: readonly Gone[],
   { log, rights }: GoneHookOptions,
-): Promise<End> {
+): ChildProcess {
   const plain = { file: python, args: [WORKER_PROGRAM, '--hook', 'worker_gone'] };
   const { file, args } = withRights(plain, rights, python);
   const { hooks: module, chdir, pythonpath } = settings;
   const lines = gone.map(
     ({ id, pid }) => `${JSON.stringify({ module, pid, worker: id, chdir, pythonpath })}\n`,
   );
+  const child = spawn(file, [...args], {
+    env,
+    stdio: ['pipe', settings.captureOutput ? log.fd : 'inherit', log.fd],
+    // A stop by Ctrl-C must not interrupt it.
+    detached: true,
+    timeout: PATIENCE_MS,
+    killSignal: 'SIGKILL',
+  });
+  // It may have ended before it has read anything.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(lines.join(''));
+  return child;
+}
+
+function endOf(child: ChildProcess): Promise<End> {
   return new Promise((resolve) => {
-    const child = spawn(file, [...args], {
-      env,
-      stdio: ['pipe', settings.captureOutput ? log.fd : 'inherit', log.fd],
-      // A stop by Ctrl-C must not interrupt it.
-      detached: true,
-      timeout: PATIENCE_MS,
-      killSignal: 'SIGKILL',
-    });
     child.once('error', (error) => resolve({ code: null, signal: null, error }));
     child.once('exit', (code, signal) => resolve({ code, signal }));
-    // It may have ended before it has read anything.
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(lines.join(''));
   });
 }

@@ -16,7 +16,6 @@ export interface PerformerOptions {
   readonly stackFile: (owner: StackOwner) => string;
   /** A process of this generation did not get ready in time, and where it was. */
   readonly onExpired: (generation: number, text: string) => void;
-  readonly onReload: (ok: boolean) => void;
 }
 
 type Performed = Exclude<Action, { readonly type: 'exit' }>;
@@ -39,7 +38,7 @@ export class Performer {
 
   /** To be called before the action is entered into the state. */
   perform(action: Performed): void {
-    const { fleet, state, onReload } = this.#options;
+    const { fleet, state } = this.#options;
     switch (action.type) {
       case 'spawn-front':
         return fleet.spawnFront(action.slot);
@@ -64,11 +63,9 @@ export class Performer {
       case 'end-zygote':
         return fleet.zygote(action.generation)?.leave();
       case 'finish-reload':
-        fleet.adopt(state.generation);
-        return onReload(true);
+        return fleet.adopt(state.generation);
       case 'abort-reload':
-        fleet.discard(state.generation);
-        return onReload(false);
+        return fleet.discard(state.generation);
       case 'retire-worker':
       case 'worker-worn':
         return;

@@ -92,7 +92,11 @@ export class Server {
     await server.#openMetrics();
     if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
+    let served = false;
     server.#arbiter.onReady = () => {
+      // At the end of a reload READY says it.
+      if (served) return server.#reloads.active ? undefined : notifier?.status(server.#describe());
+      served = true;
       notifier?.ready(server.#describe());
       predecessor?.sayReady();
     };

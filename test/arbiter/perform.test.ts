@@ -63,7 +63,6 @@ class Desk {
       sockets: [{ close: note('close') } as unknown as Bound],
       stackFile: () => stackFile,
       onExpired: (generation, text) => void this.expired.push([generation, text]),
-      onReload: (ok) => note('reload')(ok),
     });
   }
 
@@ -115,8 +114,8 @@ test('at a stop fronts are told first, then our sockets are closed', () => {
 test('a reload ends with the generation that is wanted then', () => {
   const state = servingState(1);
   apply(state, { type: 'reload', limits: state.limits }, 0);
-  expect(new Desk(state).perform({ type: 'finish-reload' }).done).toEqual(['adopt 2', 'reload true']);
-  expect(new Desk(state).perform({ type: 'abort-reload' }).done).toEqual(['discard 2', 'reload false']);
+  expect(new Desk(state).perform({ type: 'finish-reload' }).done).toEqual(['adopt 2']);
+  expect(new Desk(state).perform({ type: 'abort-reload' }).done).toEqual(['discard 2']);
 });
 
 describe('a worker that is killed', () => {

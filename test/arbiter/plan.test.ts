@@ -384,6 +384,14 @@ describe('a zygote', () => {
     expect(desk.at(6200, zygote('zygote-gone', 1))).toEqual([]);
   });
 
+  test('one that still loads the application is not waited for at a stop', () => {
+    const desk = new Desk(1, 1, { preload: true });
+    desk.at(0);
+    const actions = types(desk.at(300, { type: 'stop', graceMs: 30_000 }));
+    expect(actions).toContain('kill-zygote');
+    expect(types(desk.at(310))).not.toContain('kill-zygote');
+  });
+
   test('one that cannot load the new code ends the reload', () => {
     const desk = new Desk(1, 1, { preload: true });
     desk.at(0);

@@ -56,6 +56,10 @@ function runs(pid: number): boolean {
   }
 }
 
+/** The signals that wait for a process, SIGHUP as the lowest bit. */
+const pending = (pid: number): bigint =>
+  BigInt(`0x${/^ShdPnd:\s+(\w+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]}`);
+
 const isGone = (pid: number): Promise<void> => expect.poll(() => runs(pid), TIMEOUT).toBe(false);
 
 describe.each(chosen)('Python $version', ({ path }) => {
@@ -232,6 +236,22 @@ describe.each(chosen)('Python $version', ({ path }) => {
       }
       await harness.order(KIND.DRAIN);
       expect(await harness.exit).toEqual({ code: 0, signal: null });
+    });
+
+    test.each([1, 2])('%d lane(s): one that comes together with DRAIN does not hide it', async (count) => {
+      const harness = await start(threads(count));
+      expect(await ask(harness, 'hello')).toBe('hello');
+      // Both are pending when it goes on, as when systemd signals a cgroup on a busy machine.
+      process.kill(harness.pid, 'SIGSTOP');
+      await expect
+        .poll(() => readFileSync(`/proc/${harness.pid}/status`, 'utf8'), TIMEOUT)
+        .toMatch(/^State:\s+T/m);
+      process.kill(harness.pid, 'SIGTERM');
+      await harness.order(KIND.DRAIN);
+      const both = count === 1 ? (1n << 14n) | (1n << 28n) : 1n << 14n;
+      await expect.poll(() => pending(harness.pid) & both, TIMEOUT).toBe(both);
+      process.kill(harness.pid, 'SIGCONT');
+      expect(await within(harness.exit, 'the exit')).toEqual({ code: 0, signal: null });
     });
 
     test.each(UNMOVED)('%s changes nothing while the application is imported', async (signal) => {

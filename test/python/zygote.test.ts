@@ -164,6 +164,17 @@ describe.each(pythons())('Python $version', ({ path }) => {
     expect(harness.stderr).toBe('');
   });
 
+  test('an application that has taken SIGIO keeps it', async () => {
+    const taken = 'taken = lambda *_: None\nsignal.signal(signal.SIGIO, taken)';
+    const keeps = 'def keeps(environ): return signal.getsignal(signal.SIGIO) is taken';
+    const harness = await zygote({ app: `${app}\n${taken}\n${keeps}\n` });
+    await harness.fork(1);
+    expect(await ask(harness, 1, 'keeps')).toBe(true);
+    expect(harness.errorLog).toContain('The application uses SIGIO');
+    await harness.order(KIND.DRAIN, 0, 1);
+    expect(await harness.told('exited', 1)).toMatchObject({ code: 0 });
+  });
+
   test('an application that collects its garbage itself still does', async () => {
     const harness = await zygote({ app: `${app}\ngc.disable()\n` });
     await harness.fork(1);
