@@ -205,6 +205,8 @@ export function startLoad(options: Partial<LoadOptions> & { readonly port: numbe
   return new Load(
     fork(PROGRAM, [JSON.stringify(all)], {
       serialization: 'advanced',
+      // A session of its own; it ends with this process all the same, when the channel does.
+      detached: true,
       execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     }),
