@@ -1,5 +1,6 @@
 /** Listening sockets that somebody else opened for us: systemd (sd_listen_fds(3)), or the Tunicorn that this one replaces. */
 import { writeSync } from 'node:fs';
+import { isAlive } from './alive.ts';
 
 export interface InheritedSocket {
   readonly fd: number;
@@ -36,7 +37,10 @@ export function takeInherited(env: NodeJS.ProcessEnv): Inherited {
   const { [UPGRADE]: upgrade = '', LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = env;
   for (const name of [UPGRADE, 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
   const legacy = parseLegacy(upgrade);
-  if (legacy !== null) return { sockets: legacy.sockets, predecessor: new Predecessor(legacy.pid) };
+  if (legacy !== null) {
+    const { sockets, pid } = legacy;
+    return { sockets, predecessor: pid === process.ppid ? new Predecessor(pid) : null };
+  }
   if (Number(LISTEN_PID) !== process.pid || !/^\d{1,4}$/.test(LISTEN_FDS ?? '')) {
     return { sockets: [], predecessor: null };
   }
@@ -51,7 +55,8 @@ export function takeInherited(env: NodeJS.ProcessEnv): Inherited {
 function parseLegacy(text: string): Legacy | null {
   try {
     const legacy = JSON.parse(text) as Legacy;
-    return legacy.pid === process.ppid ? legacy : null;
+    // One that has died meanwhile has left us its sockets all the same.
+    return legacy.pid === process.ppid || !isAlive(legacy.pid) ? legacy : null;
   } catch {
     return null;
   }

@@ -1,11 +1,10 @@
 /** Puts a server together: sockets, logs, the arbiter, and what takes orders for it. */
-import { type Address, formatAddress, parseAddress } from '../config/address.ts';
+import { type Address, parseAddress } from '../config/address.ts';
 import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
 import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/options.ts';
 import { UserError } from '../errors.ts';
 import type { LogFile } from '../observe/log.ts';
-import type { Outcome } from '../status.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { Arbiter } from './arbiter.ts';
 import { workerEnvironment } from './children.ts';
@@ -23,7 +22,8 @@ import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
 import { RuntimeDir, removeLeftovers, type StackOwner } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
-import { type Call, ownCall, Successor } from './successor.ts';
+import { type Call, ownCall } from './successor.ts';
+import { Upgrade } from './upgrade.ts';
 
 export interface ServerOptions {
   readonly loaded: Loaded;
@@ -42,7 +42,9 @@ export class Server {
   readonly #parts: Parts;
   readonly #arbiter: Arbiter;
   readonly #reloads: Reloads;
-  #successor: Successor | null = null;
+  readonly #upgrade: Upgrade;
+  /** A predecessor still has the address. */
+  #metricsWait = false;
 
   private constructor(options: ServerOptions, parts: Parts) {
     const { log } = options;
@@ -67,15 +69,23 @@ export class Server {
       begin: (next) => this.#arbiter.renew(next),
       count: () => count(this.#arbiter.state.target, 'worker'),
     });
+    this.#upgrade = new Upgrade({
+      ...parts,
+      log,
+      onEnd: () => {
+        if (this.#arbiter.state.stop === null) parts.notifier?.ready(this.#describe());
+        this.orders.resume('The upgrade failed');
+      },
+    });
     this.orders = new Orders({
       arbiter: this.#arbiter,
       log,
       reloads: this.#reloads,
       listen: sockets.map((socket) => socket.url),
       stackFile,
-      onStop: () => parts.notifier?.stopping(),
+      onStop: () => this.#onStop(),
       reopenLogs: () => this.#reopenLogs(),
-      upgrade: () => this.#upgrade(),
+      upgrade: () => this.#upgrade.start(),
     });
   }
 
@@ -87,11 +97,13 @@ export class Server {
     const { folder, setup, notifier, predecessor } = parts;
     const control = await ControlServer.open(folder.control, { controlled: server.orders, log });
     undo(() => control.close());
-    undo(() => server.#successor?.release());
+    undo(() => server.#upgrade.release());
     folder.describe({ app: setup.settings.app, folder: setup.settings.chdir });
     await server.#openMetrics();
     if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
+    // It died before it could be followed.
+    else for (const socket of parts.sockets) socket.handOver(false);
     let served = false;
     server.#arbiter.onReady = () => {
       // At the end of a reload READY says it.
@@ -120,19 +132,35 @@ export class Server {
     return code;
   }
 
+  /** @throws {UserError} when the address cannot be had; one that a predecessor still has is tried again when it has gone */
   async #openMetrics(): Promise<void> {
-    const { metrics } = this.#parts.setup.settings;
+    const { setup, predecessor } = this.#parts;
+    const { metrics } = setup.settings;
+    const { log, undo } = this.#options;
     if (metrics === '') return;
     // Loaded only where it is wanted: it costs 2 MB.
     const { openMetrics } = await import('./metrics-server.ts');
-    const server = await openMetrics(parseAddress(metrics), this.orders);
-    this.#options.undo(() => server.close());
-    this.#options.log.info(`Metrics at ${server.url}`);
+    try {
+      const server = await openMetrics(parseAddress(metrics), this.orders);
+      undo(() => server.close());
+      log.info(`Metrics at ${server.url}`);
+    } catch (error) {
+      if (predecessor === null || !(error instanceof UserError)) throw error;
+      if (this.#metricsWait) log.error(error.message);
+      this.#metricsWait = !this.#metricsWait;
+    }
   }
 
   #describe(): string {
     const { target, generation } = this.#arbiter.state;
     return `${count(target, 'worker')}, generation ${generation}`;
+  }
+
+  #onStop(): void {
+    const { notifier, predecessor, sockets } = this.#parts;
+    notifier?.stopping();
+    // It may have gone since the last beat: then the path of a UNIX socket is ours to remove.
+    if (predecessor?.isGone) for (const socket of sockets) socket.handOver(false);
   }
 
   #reopenLogs(): void {
@@ -175,65 +203,6 @@ export class Server {
     return runCommand({ option, command, cwd, env, python, rights, output: logs.error.fd, signal });
   }
 
-  // Upgrade
-
-  #upgrade(): Promise<Outcome> {
-    const { log } = this.#options;
-    const { call, sockets, addresses } = this.#parts;
-    const refusal = this.#refuseUpgrade();
-    if (refusal !== '') {
-      log.error(refusal);
-      return Promise.resolve({ ok: false, text: refusal });
-    }
-    log.info('Upgrade: a new Tunicorn starts on the same sockets');
-    return new Promise((resolve) => {
-      const successor = new Successor({
-        sockets: sockets.map(({ fd, unit }, i) => ({ fd, unit, address: nameOf(addresses[i]) })),
-        call,
-        onReady: () => {
-          this.#handOver(successor);
-          resolve({ ok: true, text: `The new Tunicorn serves, with pid ${successor.pid}.` });
-        },
-        onEnd: (end) => resolve(this.#onSuccessorEnd(successor, end)),
-      });
-      this.#successor = successor;
-    });
-  }
-
-  #refuseUpgrade(): string {
-    if (process.pid === 1) {
-      return 'Process 1 cannot be replaced: with it the container would end. Start a new container instead.';
-    }
-    const { pid = 0 } = this.#successor ?? {};
-    return pid === 0 ? '' : `The upgrade was begun already: its process is ${pid}.`;
-  }
-
-  #handOver(successor: Successor): void {
-    this.#options.log.info(
-      `Upgrade: the new Tunicorn with pid ${successor.pid} serves. This one goes on until it is told to stop`,
-    );
-    for (const socket of this.#parts.sockets) socket.handOver(true);
-    this.#parts.notifier?.silence(true);
-  }
-
-  #onSuccessorEnd(successor: Successor, end: string): Outcome {
-    if (this.#successor === successor) this.#successor = null;
-    const text = `The new Tunicorn with pid ${successor.pid} ${end}. This one goes on; the log tells why.`;
-    this.#options.log.error(text);
-    this.#takeBack(successor);
-    this.orders.resume('The upgrade failed');
-    return { ok: false, text };
-  }
-
-  /** It may have served already. */
-  #takeBack({ pid }: Successor): void {
-    const { sockets, notifier, pidFile } = this.#parts;
-    for (const socket of sockets) socket.handOver(false);
-    pidFile?.forgetSuccessor(pid);
-    notifier?.silence(false);
-    if (this.#arbiter.state.stop === null) notifier?.ready(this.#describe());
-  }
-
   /** As the successor of another one: its pid file becomes ours when it has gone. */
   #follow(predecessor: Predecessor): void {
     let gone = false;
@@ -241,6 +210,8 @@ export class Server {
       if (gone || !predecessor.isGone) return;
       gone = true;
       this.#parts.pidFile?.promote();
+      for (const socket of this.#parts.sockets) socket.handOver(false);
+      if (this.#metricsWait) void this.#openMetrics();
       this.#options.log.info(`The old Tunicorn with pid ${predecessor.pid} has ended`);
     });
   }
@@ -289,12 +260,8 @@ function addressesOf({ settings, sources }: Loaded, sockets: readonly InheritedS
   const isOurChoice = sources.bind === 'default' || sources.bind === 'PORT';
   const activated = sockets.filter(({ unit }) => unit !== null);
   if (!isOurChoice || activated.length === 0) return settings.bind.map(parseAddress);
-  return activated.map(({ fd }) => ({ kind: 'fd', fd }));
-}
-
-function nameOf(address: Address | undefined): string {
-  if (address === undefined) throw new UserError('A socket without an address cannot be passed on.');
-  return formatAddress(address);
+  // After an upgrade the numbers are others: what counts is the name under which the first one had them.
+  return activated.map(({ fd, address }) => (address === '' ? { kind: 'fd', fd } : parseAddress(address)));
 }
 
 /** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */

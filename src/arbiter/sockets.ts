@@ -97,11 +97,11 @@ function adoptAll(sockets: readonly InheritedSocket[]): Adopted[] {
   });
 }
 
-/** The one that fits, taken out of the list. */
+/** The one that fits, taken out of the list: first by the words for which it was made, since numbers change in an upgrade. */
 function take(ready: Adopted[], address: Address): Bound | null {
-  const at = ready.findIndex(({ inherited, socket }) => {
-    return inherited.address === formatAddress(address) || isAt(socket, address);
-  });
+  const text = formatAddress(address);
+  const named = ready.findIndex(({ inherited }) => inherited.address === text);
+  const at = named >= 0 ? named : ready.findIndex(({ socket }) => isAt(socket, address));
   return ready.splice(at, at < 0 ? 0 : 1)[0]?.socket ?? null;
 }
 
@@ -190,24 +190,28 @@ async function bindUnix(address: Unix, options: BindOptions): Promise<Bound> {
     unix: true,
     url: formatUrl(address),
     unit: null,
-    ...keeper(path, handle),
+    ...keeper(path, handle, { bound: true }),
   };
 }
 
 /**
- * libuv removes the path of a UNIX socket with its handle. When another server has put its own socket there, or has this
- * one by now, the handle is left to the end of the process, which runArbiter makes one that removes nothing.
+ * Removes the path of a UNIX socket with its handle, while it is ours: not when another server has put its own socket
+ * there, nor while the other one of an upgrade owns it. libuv removes the path of a handle that it bound itself; then the
+ * handle is left to the end of the process, which runArbiter makes one that removes nothing.
  */
-function keeper(path: string, handle: Handle): Pick<Bound, 'close' | 'handOver'> {
+function keeper(
+  path: string,
+  handle: Handle,
+  { bound }: { readonly bound: boolean },
+): Pick<Bound, 'close' | 'handOver'> {
   const ino = lstatSync(path, { throwIfNoEntry: false })?.ino;
-  let handedOver = false;
+  // What a predecessor passed on is its own until it has gone.
+  let handedOver = !bound;
   return {
     close: () => {
       const isOurs = !handedOver && lstatSync(path, { throwIfNoEntry: false })?.ino === ino;
-      if (!isOurs) return;
-      handle.close();
-      // The handle of an inherited socket knows no path.
-      rmSync(path, { force: true });
+      if (isOurs || !bound) handle.close();
+      if (isOurs) rmSync(path, { force: true });
     },
     handOver: (away) => {
       handedOver = away;
@@ -260,7 +264,14 @@ function adopt(address: Descriptor, { unit, note, ours }: AdoptOptions): Bound {
   if (handle.getsockname?.(name) !== 0 || name.address === undefined) {
     const host = path ?? '';
     const url = host === '' ? `fd://${fd}` : `unix:${host}${note}`;
-    return { ...plain, host, port: 0, unix: true, url, ...(ours ? keeper(host, handle) : {}) };
+    return {
+      ...plain,
+      host,
+      port: 0,
+      unix: true,
+      url,
+      ...(ours ? keeper(host, handle, { bound: false }) : {}),
+    };
   }
   const { address: host, port = 0 } = name;
   return { ...plain, host, port, unix: false, url: `${formatUrl({ kind: 'tcp', host, port })}${note}` };

@@ -33,9 +33,12 @@ export function ownCall(): Call {
 /** It may be a symbolic link to the newest release: the shell's name for it is kept, if that still is where we are. */
 function ownFolder(shells: string | undefined): string {
   const real = process.cwd();
-  if (shells === undefined) return real;
-  const [named, here] = [statSync(shells, { throwIfNoEntry: false }), statSync(real)];
-  return named?.ino === here.ino && named.dev === here.dev ? shells : real;
+  try {
+    const [named, here] = [statSync(shells ?? real), statSync(real)];
+    return named.ino === here.ino && named.dev === here.dev ? (shells ?? real) : real;
+  } catch {
+    return real;
+  }
 }
 
 export class Successor {
