@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { isAlive } from '../../support/tunicorn.ts';
-import { type Scenario, startScenario, unharmed, until } from './scenario.ts';
+import { pause, type Scenario, startScenario, unharmed, until } from './scenario.ts';
 
 /** Arbiters that are nobody's children any more when the old one has ended. */
 const successors: number[] = [];
@@ -81,9 +81,19 @@ test.each(['the command', 'USR2'])(
     const before = await server.workers();
     await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
     await load.answered(100);
+    // While the new one finds out, it must not take connections that it could never serve; the old one stands still for
+    // a moment, so that it does not get them all by being faster.
+    scenario.tell('import-seconds', '2');
     scenario.tell('broken', 'a missing comma');
-    if (way === 'USR2') server.signal('SIGUSR2');
-    else expect((await scenario.command('upgrade')).code).not.toBe(0);
+    const [front = 0] = await server.fronts();
+    const command = way === 'USR2' ? null : scenario.command('upgrade');
+    if (command === null) server.signal('SIGUSR2');
+    await until('its front', async () => (await server.fronts()).length === 2);
+    await pause(500);
+    process.kill(front, 'SIGSTOP');
+    await pause(200);
+    process.kill(front, 'SIGCONT');
+    if (command !== null) expect((await command).code).not.toBe(0);
     await server.waitForLog('This deployment is broken: a missing comma');
     await until('the end of the new one', () => server.tree().length === 2 + before.length);
     await load.answered(400);
