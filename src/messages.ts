@@ -32,6 +32,8 @@ export type ToFront =
       readonly accessLog: number;
       /** Static files found by workers that are ready already (when this front replaces one that died). */
       readonly mounts: readonly StaticMount[];
+      /** Accept clients only when a worker is ready: until then a predecessor serves them, which may have to go on. */
+      readonly afterReady: boolean;
     }
   /** Replaces the mounts that were found in the application. */
   | { readonly type: 'mounts'; readonly mounts: readonly StaticMount[] }

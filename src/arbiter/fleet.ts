@@ -30,6 +30,8 @@ export interface FleetOptions {
   /** Descriptor of the access log; -1 for none. */
   readonly accessLog: () => number;
   readonly rights: Rights | null;
+  /** Somebody else serves until we can. */
+  readonly isSuccessor: () => boolean;
 }
 
 export type ChildEvent =
@@ -89,6 +91,8 @@ export class Fleet {
         settings: () => this.#named(this.#front.settings),
         gateway: gateway(slot),
         errorLog: log.fd,
+        // With 0..N nobody is there before the first request.
+        afterReady: this.#options.isSuccessor() && this.#front.settings.workers.min > 0,
         mounts: () => this.#mounts,
         onMessage: (message) => this.#post({ type: 'front', slot, message }),
         onExit: (end) => this.#post({ type: 'front-end', slot, end }),

@@ -18,6 +18,7 @@ export interface FrontOptions {
   readonly rights: Rights | null;
   /** Path of the interpreter, which may be needed to change rights. */
   readonly python: string;
+  readonly afterReady: boolean;
   /** The mounts found so far, asked for when the front is up. */
   readonly mounts: () => readonly StaticMount[];
   readonly onMessage: (message: FromFront) => void;
@@ -66,7 +67,7 @@ export class FrontHandle {
   }
 
   #start(): void {
-    const { settings, gateway, sockets, accessLog, mounts } = this.#options;
+    const { settings, gateway, sockets, accessLog, mounts, afterReady } = this.#options;
     this.send({
       type: 'start',
       settings: settings(),
@@ -77,6 +78,7 @@ export class FrontHandle {
       errorLog: ERROR_LOG,
       accessLog: accessLog < 0 ? -1 : ACCESS_LOG,
       mounts: mounts(),
+      afterReady,
     });
   }
 

@@ -61,6 +61,7 @@ export class Server {
       stackFile,
       accessLog: () => logs.access,
       rights,
+      isSuccessor: () => parts.predecessor?.isGone === false,
       onReload: (failure) => this.#onReload(failure),
     });
     this.#reloads = new Reloads({

@@ -43,6 +43,10 @@ class Front {
   #settings: Settings;
   #trusted: (address: string) => boolean;
   #mounts: readonly StaticMount[];
+  #onFirstReady: () => void = () => {};
+  readonly #firstReady = new Promise<void>((resolve) => {
+    this.#onFirstReady = resolve;
+  });
   #static: StaticFiles;
   #accepting: Accepting[] = [];
   #deadline: NodeJS.Timeout | null = null;
@@ -64,7 +68,7 @@ class Front {
       deadlines,
       log: this.#log,
       stackFile: (worker) => join(dirname(start.gateway), `stack-${worker}`),
-      tell: send,
+      tell: (message) => this.#tell(message),
       random: Math.random,
     });
     this.#room = new Room({ ...settings, warn });
@@ -83,6 +87,7 @@ class Front {
 
   async run(): Promise<void> {
     await this.#openGateway();
+    if (this.#start.afterReady) await this.#firstReady;
     for (const listener of this.#start.listeners) {
       try {
         this.#accepting.push(await this.#listen(listener));
@@ -92,6 +97,11 @@ class Front {
       }
     }
     send({ type: 'listening' });
+  }
+
+  #tell(message: FromFront): void {
+    send(message);
+    if (message.type === 'worker-ready') this.#onFirstReady();
   }
 
   onMessage(message: ToFront): void {

@@ -92,6 +92,7 @@ export class FakePython {
       stackFile: (owner) => join(this.folder, `stack-${owner}`),
       accessLog: () => -1,
       rights: null,
+      isSuccessor: () => false,
     };
   }
 

@@ -2,8 +2,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../support/port.ts';
 
 const PATHS = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];
 
@@ -82,18 +83,6 @@ function configuration(folder: string, servers: Servers, ports: Readonly<Record<
 events { worker_connections 256; }
 http { access_log off; ${temporary.join(' ')} ${blocks.join('\n')} }
 `;
-}
-
-/** A port that was free a moment ago: nginx cannot be asked for any. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 async function listening(port: number, child: ChildProcess, output: () => string): Promise<void> {

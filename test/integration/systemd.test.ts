@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fetchOnce } from '../support/client.ts';
+import { freePort } from '../support/port.ts';
 import {
   cleanEnvironment,
   hasProgram,
@@ -103,7 +104,7 @@ describe('sockets', () => {
   });
 
   test.skipIf(!hasProgram('systemd-socket-activate'))('as systemd-socket-activate does it', async () => {
-    const port = 20_000 + (process.pid % 20_000);
+    const port = await freePort();
     const args = ['-l', `127.0.0.1:${port}`, ...['SITE', 'PATH', 'HOME'].map((name) => `--setenv=${name}`)];
     const child = spawn(
       'systemd-socket-activate',
@@ -114,6 +115,7 @@ describe('sockets', () => {
         stdio: 'ignore',
       },
     );
+    const ended = new Promise((resolve) => child.once('exit', resolve));
     try {
       await expect
         .poll(
@@ -127,7 +129,7 @@ describe('sockets', () => {
         .toBe('first');
     } finally {
       child.kill('SIGTERM');
-      await new Promise((resolve) => child.once('exit', resolve));
+      await ended;
     }
   });
 });

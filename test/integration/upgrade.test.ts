@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fetchOnce } from '../support/client.ts';
+import { freePort } from '../support/port.ts';
 import { isAlive, type Server, startTunicorn } from '../support/tunicorn.ts';
 
 let site = '';
@@ -83,7 +84,7 @@ describe('a UNIX socket', () => {
 
 test('a metrics address that the old one still has is taken when it has gone', async () => {
   deploy(site, 'old');
-  const port = 20_000 + (process.pid % 20_000);
+  const port = await freePort();
   await using server = await startTunicorn({ cwd: site, args: ['--metrics', `127.0.0.1:${port}`, 'app'] });
   await upgrade(server);
   server.signal('SIGTERM');
