@@ -11,11 +11,11 @@ import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
 import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.ts';
 import { GoneHook } from './gone-hook.ts';
-import { Heart, REST_MS } from './heart.ts';
+import { Heart } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
 import { count, describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
-import { type Action, plan } from './plan.ts';
+import { type Action, plan, restMs } from './plan.ts';
 import { bindError } from './sockets.ts';
 import { createState, isDegraded, type Limits, type State } from './state.ts';
 
@@ -52,7 +52,7 @@ export class Arbiter {
   readonly #options: ArbiterOptions;
   readonly #log: Logger;
   readonly #journal: Journal;
-  readonly #clock = new Clock(undefined, REST_MS);
+  readonly #clock = new Clock();
   readonly #performer: Performer;
   readonly heart: Heart;
   readonly #goneHook: GoneHook;
@@ -171,8 +171,8 @@ export class Arbiter {
 
   #sleep(wakeAt: number): void {
     this.#journal.health(isDegraded(this.state));
-    const until = Math.min(wakeAt, this.heart.nextAt);
-    const ms = Math.max(0, Math.ceil(until - this.#clock.now()));
+    const ms = restMs(this.#clock.now(), { wakeAt, beatAt: this.heart.nextAt });
+    this.#clock.restMs = ms;
     this.#timer = setTimeout(() => this.#schedule(), ms);
   }
 

@@ -58,6 +58,18 @@ export const RECONNECT_MS = 1000;
 export const SUSPENDED_MS = 1200;
 /** A stopping front gets this much longer than its workers, to tell their clients and to say how many it served. */
 export const FRONT_SLACK_MS = 1000;
+/**
+ * How often the clock is read while something is due soon. A stop of the machine or of this process that is not longer
+ * than that can hardly be told from time, so it has to be short beside everything that may fall due.
+ */
+export const LOOK_MS = 250;
+const SOON_MS = 60_000;
+
+/** How long the loop may sleep if nothing happens; `beatAt`: when the heart beats next. */
+export function restMs(now: number, { wakeAt, beatAt }: Pick<Plan, 'wakeAt'> & { beatAt: number }): number {
+  const ms = Math.max(0, Math.ceil(Math.min(wakeAt, beatAt) - now));
+  return wakeAt - now > SOON_MS ? ms : Math.min(ms, LOOK_MS);
+}
 
 /** Decides. `now` is in milliseconds of the clock that `state` was changed with. */
 export function plan(state: State, now: number): Plan {
