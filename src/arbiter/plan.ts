@@ -204,7 +204,21 @@ function planWorkers(state: State, draft: Draft): void {
     wanted.push(missing + Math.max(0, extra));
     planRetirement(draft, front, share);
   }
+  if (surge < 0 && draft.actions.length === 0) planRelief(state, draft, -surge);
   spawn(state, draft, wanted);
+}
+
+/** Fewer are wanted than when these were spawned: beside the old ones, of which none can be spared yet, they are too many. */
+function planRelief(state: State, draft: Draft, tooMany: number): void {
+  let left = tooMany;
+  for (const { slot, fresh, old } of state.fronts) {
+    let over = fresh.all.size + old.all.size - quota(state, slot);
+    for (const id of fresh.unready) {
+      if (over-- <= 0 || left <= 0) break;
+      left--;
+      retire(draft, id, 'scale');
+    }
+  }
 }
 
 function planRetirement(draft: Draft, { fresh, old }: FrontState, share: number): void {

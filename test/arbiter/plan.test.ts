@@ -363,6 +363,17 @@ describe('a reload', () => {
   });
 });
 
+test('fewer are wanted while replacements boot: no more than the surge stay beside the old ones', () => {
+  const desk = new Desk(6, 3, { surge: 1 }).serve();
+  desk.at(60_000, reload());
+  // Replaced by new code, as everything that dies now.
+  desk.at(60_100, gone(1), gone(2), gone(3));
+  const { booting, workers } = desk.state;
+  expect([booting.size, workers.size]).toEqual([4, 7]);
+  desk.at(60_200, scale(3));
+  expect(workers.size - desk.state.leaving.size).toBe(4);
+});
+
 describe('a zygote', () => {
   const zygote = (type: 'zygote-ready' | 'zygote-gone', generation: number): Change => ({ type, generation });
 
