@@ -1,4 +1,5 @@
 /** The one place that changes what the arbiter knows: an event, or an action that was performed, goes in. */
+import type { WorkerRange } from '../config/values.ts';
 import type { Cause } from '../messages.ts';
 import {
   addWorker,
@@ -9,6 +10,7 @@ import {
   leave,
   loseWorker,
   loseZygote,
+  rescale,
   retire,
   SETTLE_MS,
   type Seen,
@@ -19,7 +21,7 @@ import {
   welcome,
 } from './lives.ts';
 import type { Action } from './plan.ts';
-import { type FrontState, type Limits, NO_FAILURE, type State } from './state.ts';
+import { type FrontState, type Limits, limitsFor, NO_FAILURE, type State } from './state.ts';
 
 export type Change =
   | Exclude<Action, { readonly type: 'exit' }>
@@ -45,7 +47,8 @@ export type Change =
   | { readonly type: 'zygote-ready'; readonly generation: number }
   | { readonly type: 'zygote-gone'; readonly generation: number }
   | { readonly type: 'scale'; readonly min: number; readonly max: number; readonly target: number }
-  | { readonly type: 'reload'; readonly limits: Limits }
+  /** `range`: the number of workers, if the configuration says another one than before. */
+  | { readonly type: 'reload'; readonly limits: Limits; readonly range: WorkerRange | null }
   | { readonly type: 'park' }
   | { readonly type: 'unpark' }
   | { readonly type: 'stop'; readonly graceMs: number };
@@ -107,12 +110,9 @@ export function apply(state: State, change: Change, now: number): void {
     case 'zygote-gone':
       return loseZygote(state, change.generation, now);
     case 'scale':
-      state.min = change.min;
-      state.max = change.max;
-      state.target = Math.min(change.max, Math.max(change.min, change.target));
-      return;
+      return scale(state, change);
     case 'reload':
-      return beginReload(state, change.limits);
+      return beginReload(state, change);
     case 'finish-reload':
       state.reload = null;
       return;
@@ -166,8 +166,15 @@ function tellFronts(state: State): void {
 
 // Orders
 
-function beginReload(state: State, limits: Limits): void {
-  state.reload = { from: state.generation, limits: state.limits, proven: false, failed: false };
+/** Bounds that are ordered while a new configuration waits for its proof are the later word. */
+function scale(state: State, change: Extract<Change, { type: 'scale' }>): void {
+  const moves = change.min !== state.min || change.max !== state.max;
+  if (moves && state.reload !== null) state.reload = { ...state.reload, range: null };
+  rescale(state, change, change.target);
+}
+
+function beginReload(state: State, { limits, range }: Extract<Change, { type: 'reload' }>): void {
+  state.reload = { from: state.generation, limits: state.limits, range, proven: false, failed: false };
   state.limits = limits;
   // What the old code did says nothing of the new.
   state.retry = NO_FAILURE;
@@ -202,8 +209,9 @@ function park(state: State, now: number): void {
   state.parked = true;
   for (const worker of [...state.workers.values()]) {
     // Each front drains its workers when it has finished: nobody has to be told.
-    const graceMs = worker.readyAt === Number.POSITIVE_INFINITY ? 0 : state.limits.graceMs;
-    leave(state, worker.id, { killAt: now + graceMs, told: true, cause: 'scale' });
+    const { graceMs } = limitsFor(state, worker.generation);
+    const isServing = worker.readyAt !== Number.POSITIVE_INFINITY;
+    leave(state, worker.id, { killAt: now + (isServing ? graceMs : 0), told: true, cause: 'scale' });
   }
 }
 

@@ -133,13 +133,11 @@ export class Arbiter {
   renew(setup: Setup): number {
     this.#failure = '';
     const { workers: before } = this.setup.settings;
-    const { min, max } = setup.settings.workers;
-    this.order({ type: 'reload', limits: limitsOf(setup.settings) });
-    this.fleet.prepare(this.state.generation, setup);
+    const { workers } = setup.settings;
     // What TTIN, TTOU or `tunicorn scale` made of it stays, unless the configuration says something new.
-    if (min !== before.min || max !== before.max) {
-      this.order({ type: 'scale', min, max, target: min === max ? min : this.state.target });
-    }
+    const isNew = workers.min !== before.min || workers.max !== before.max;
+    this.order({ type: 'reload', limits: limitsOf(setup.settings), range: isNew ? workers : null });
+    this.fleet.prepare(this.state.generation, setup);
     return this.state.generation;
   }
 

@@ -7,7 +7,7 @@ import { Watch } from './checkup.ts';
 import type { Fleet } from './fleet.ts';
 import { count } from './journal.ts';
 import { Scaler } from './scaler.ts';
-import type { State } from './state.ts';
+import { limitsInForce, type State } from './state.ts';
 
 export interface HeartOptions {
   readonly state: State;
@@ -75,8 +75,10 @@ export class Heart {
   }
 
   #mayRest(): boolean {
-    const { min, max, limits, suspended } = this.#options.state;
-    const needsLooks = this.#neverRests || min !== max || limits.maxMemory !== Number.POSITIVE_INFINITY;
+    const { state } = this.#options;
+    const { min, max, suspended } = state;
+    const { maxMemory } = limitsInForce(state);
+    const needsLooks = this.#neverRests || min !== max || maxMemory !== Number.POSITIVE_INFINITY;
     return !this.#stirred && !needsLooks && suspended.size === 0;
   }
 

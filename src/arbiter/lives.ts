@@ -1,7 +1,8 @@
 /** Workers and zygotes in the arbiter's mind: how they are entered, moved from one phase to the next, and forgotten. */
+import type { WorkerRange } from '../config/values.ts';
 import type { Cause } from '../messages.ts';
 import type { Action } from './plan.ts';
-import { isOld, type Retry, type State, type WorkerPhase, type WorkerState } from './state.ts';
+import { isOld, limitsFor, type Retry, type State, type WorkerPhase, type WorkerState } from './state.ts';
 
 /** A child that stayed ready for so long was no part of a crash loop. */
 export const SETTLE_MS = 1000;
@@ -55,8 +56,23 @@ export function welcome(state: State, id: number, now: number): void {
   if (worker.phase === 'leaving') return setWorker(state, id, { told: false });
   if (worker.readyAt === Number.POSITIVE_INFINITY) state.settling.set(id, now + SETTLE_MS);
   setWorker(state, id, { phase: 'ready', readyAt: Math.min(worker.readyAt, now) });
+  if (worker.generation === state.generation) prove(state);
+}
+
+/** The new code serves: what its configuration says of the server holds from now on. */
+function prove(state: State): void {
   const { reload } = state;
-  if (reload !== null && worker.generation === state.generation) state.reload = { ...reload, proven: true };
+  if (reload === null || reload.proven) return;
+  state.reload = { ...reload, proven: true, range: null };
+  if (reload.range === null) return;
+  const { min, max } = reload.range;
+  rescale(state, reload.range, min === max ? min : state.target);
+}
+
+export function rescale(state: State, { min, max }: WorkerRange, target: number): void {
+  state.min = min;
+  state.max = max;
+  state.target = Math.min(max, Math.max(min, target));
 }
 
 export function detach(state: State, worker: WorkerState | undefined, now: number): void {
@@ -73,14 +89,17 @@ export function see(state: State, seen: Seen, now: number): void {
   if (worker === undefined) return;
   if (!seen.stopped || worker.phase === 'leaving') state.suspended.delete(worker.id);
   else if (!state.suspended.has(worker.id)) state.suspended.set(worker.id, now);
-  if (seen.rss > state.limits.maxMemory && worker.phase === 'ready') wear(state, worker.id, 'max-memory');
+  const { maxMemory } = limitsFor(state, worker.generation);
+  if (seen.rss > maxMemory && worker.phase === 'ready') wear(state, worker.id, 'max-memory');
 }
 
 /** One that was never ready has no request to finish. */
 export function retire(state: State, change: Extract<Action, { type: 'retire-worker' }>, now: number): void {
-  const isServing = state.workers.get(change.worker)?.readyAt !== Number.POSITIVE_INFINITY;
+  const worker = state.workers.get(change.worker);
+  if (worker === undefined) return;
+  const isServing = worker.readyAt !== Number.POSITIVE_INFINITY;
   leave(state, change.worker, {
-    killAt: now + (isServing ? state.limits.graceMs : 0),
+    killAt: now + (isServing ? limitsFor(state, worker.generation).graceMs : 0),
     cause: change.cause,
   });
 }

@@ -10,6 +10,7 @@ import { count, name } from './journal.ts';
 import type { Reloads } from './reload.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
+import { limitsInForce } from './state.ts';
 import { survey } from './survey.ts';
 import { Terminal } from './terminal.ts';
 
@@ -216,14 +217,15 @@ export class Orders implements Controlled {
   /** TERM, then INT, then one more: each may only shorten what is left. */
   #stop(by: string, quick: boolean): void {
     const now = performance.now();
-    const { stop, limits } = this.#arbiter.state;
+    const { state } = this.#arbiter;
+    const { stop } = state;
     const before = this.#stopping;
     if (stop !== null) {
       const isEcho = by === before.by && now - before.at < ECHO_MS;
       const isRepeated = !quick && !before.quick;
       if (isEcho || isRepeated) return;
     }
-    const { graceMs } = limits;
+    const { graceMs } = limitsInForce(state);
     const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
     this.#stopping = { at: now, quick, by };
     this.#log.info(`Stopping (${by}): ${describeGrace(wantedMs)}`);

@@ -7,6 +7,8 @@ import {
   countReady,
   type FrontState,
   type Group,
+  limitsFor,
+  limitsInForce,
   quota,
   type State,
   type WorkerState,
@@ -151,18 +153,28 @@ function planReturn(state: State, draft: Draft): void {
 }
 
 function planAges(state: State, draft: Draft): void {
-  const { limits, booting, fronts } = state;
-  for (const id of booting) {
-    const worker = state.workers.get(id);
-    if (worker === undefined || !draft.due(worker.spawnedAt + limits.bootMs)) break;
-    draft.actions.push({ type: 'expire-worker', worker: id });
-  }
+  planBoots(state, draft);
+  const { limits, fronts } = state;
   if (limits.maxAgeMs === Number.POSITIVE_INFINITY) return;
   for (const { fresh } of fronts) {
     for (const worker of fresh.all.values()) {
       if (!draft.due(worker.spawnedAt + limits.maxAgeMs)) break;
       draft.actions.push({ type: 'worker-worn', worker: worker.id, cause: 'max-age' });
     }
+  }
+}
+
+/** They are by age, so the first that is not due speaks for its generation; a new one comes after those of the old. */
+function planBoots(state: State, draft: Draft): void {
+  let waiting = 0;
+  for (const id of state.booting) {
+    const worker = state.workers.get(id);
+    if (worker === undefined || worker.generation === waiting) continue;
+    const { generation, spawnedAt } = worker;
+    if (draft.due(spawnedAt + limitsFor(state, generation).bootMs)) {
+      draft.actions.push({ type: 'expire-worker', worker: id });
+    } else if (generation === state.generation) break;
+    else waiting = generation;
   }
 }
 
@@ -282,7 +294,7 @@ function planZygotes(state: State, draft: Draft): void {
 
 function planZygote(state: State, zygote: ZygoteState, draft: Draft): void {
   const { generation, phase, spawnedAt } = zygote;
-  const expired = phase === 'booting' && draft.due(spawnedAt + state.limits.bootMs);
+  const expired = phase === 'booting' && draft.due(spawnedAt + limitsFor(state, generation).bootMs);
   const isEnding = !isWanted(state, generation) && (state.population.get(generation) ?? 0) === 0;
   // At a stop no worker is forked any more: nobody waits for one that still loads the application.
   if (expired || (state.stop !== null && (phase === 'booting' || draft.due(state.stop.killAt)))) {
@@ -304,7 +316,7 @@ function planParking(state: State, draft: Draft): void {
       draft.actions.push({ type: 'kill-front', slot: front.slot });
     planParked(front, draft);
     if (front.phase !== 'listening') continue;
-    draft.actions.push({ type: 'park-front', slot: front.slot, graceMs: state.limits.graceMs });
+    draft.actions.push({ type: 'park-front', slot: front.slot, graceMs: limitsInForce(state).graceMs });
   }
 }
 

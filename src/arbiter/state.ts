@@ -2,6 +2,7 @@
  * What the arbiter knows of its children. Pure: no process, timer or clock; times are milliseconds of a monotonic clock
  * that the caller passes in. `apply.ts` is the one place that changes it, `plan.ts` decides from it.
  */
+import type { WorkerRange } from '../config/values.ts';
 import type { Cause } from '../messages.ts';
 import { Agenda } from './agenda.ts';
 
@@ -103,7 +104,10 @@ export interface Limits {
 /** A new generation that takes over; until one worker of it was ready it may be thrown away. */
 export interface Reload {
   readonly from: number;
+  /** Those of the old generation: they hold for it until the new one is proven, and again if that is thrown away. */
   readonly limits: Limits;
+  /** The number of workers that is to be taken over with the proof; null when there is nothing new. */
+  readonly range: WorkerRange | null;
   readonly proven: boolean;
   readonly failed: boolean;
 }
@@ -113,6 +117,7 @@ export interface State {
   target: number;
   min: number;
   max: number;
+  /** What comes with `generation`; as long as that is on trial, `limitsInForce` tells what holds for the others. */
   limits: Limits;
   /** Every worker that has not been reaped, oldest first. */
   readonly workers: Map<number, WorkerState>;
@@ -227,6 +232,16 @@ export function quota(state: State, slot: number): number {
 /** Whether a worker is to be replaced: for its own sake, or by a newer generation. */
 export function isOld(state: State, worker: WorkerState): boolean {
   return worker.worn !== null || worker.generation !== state.generation;
+}
+
+/** The limits of the server as it serves: a configuration whose code is not proven has no say yet. */
+export function limitsInForce({ reload, limits }: State): Limits {
+  return reload === null || reload.proven ? limits : reload.limits;
+}
+
+/** The limits for children of a generation: one on trial has its own. */
+export function limitsFor(state: State, generation: number): Limits {
+  return generation === state.generation ? state.limits : limitsInForce(state);
 }
 
 /** New workers die before they have served for a while, again and again. */

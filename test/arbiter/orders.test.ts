@@ -123,6 +123,12 @@ describe('signals to stop', () => {
     expect(new Desk().signals(...signals).stops).toEqual(expected);
   });
 
+  test('while new code is not proven, they have the time that the old configuration gives', () => {
+    const desk = new Desk();
+    const limits = { ...desk.state.limits, graceMs: 1 };
+    expect(desk.enter({ type: 'reload', limits, range: null }).signals('SIGTERM').stops).toEqual([30_000]);
+  });
+
   test('the same one again within a second is an echo; later it counts', () => {
     const desk = new Desk().signals('SIGINT').pass(999).signals('SIGINT');
     expect(desk.stops).toEqual([3000]);

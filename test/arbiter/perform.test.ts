@@ -113,7 +113,7 @@ test('at a stop fronts are told first, then our sockets are closed', () => {
 
 test('a reload ends with the generation that is wanted then', () => {
   const state = servingState(1);
-  apply(state, { type: 'reload', limits: state.limits }, 0);
+  apply(state, { type: 'reload', limits: state.limits, range: null }, 0);
   expect(new Desk(state).perform({ type: 'finish-reload' }).done).toEqual(['adopt 2']);
   expect(new Desk(state).perform({ type: 'abort-reload' }).done).toEqual(['discard 2']);
 });

@@ -1,8 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { AUTOPSY_MS, retryDelay, SETTLE_MS } from '../../src/arbiter/lives.ts';
-import { type Action, FRONT_SLACK_MS, plan, RECONNECT_MS, SUSPENDED_MS } from '../../src/arbiter/plan.ts';
+import {
+  type Action,
+  FRONT_SLACK_MS,
+  LOOK_MS,
+  plan,
+  RECONNECT_MS,
+  restMs,
+  SUSPENDED_MS,
+} from '../../src/arbiter/plan.ts';
 import { createState, isDegraded, type Limits, NO_LIMITS, type State } from '../../src/arbiter/state.ts';
+import { Clock, LATE_MS } from '../../src/clock.ts';
+import type { WorkerRange } from '../../src/config/values.ts';
 
 const GRACE_MS = 30_000;
 
@@ -51,9 +61,10 @@ const gone = (worker: number): Change => ({ type: 'worker-gone', worker });
 const types = (actions: Action[]) => actions.map((action) => action.type);
 const worn = (worker: number): Change => ({ type: 'worker-worn', worker, cause: 'max-requests' });
 const scale = (number: number): Change => ({ type: 'scale', min: number, max: number, target: number });
-const reload = (limits: Partial<Limits> = {}): Change => ({
+const reload = (limits: Partial<Limits> = {}, range: WorkerRange | null = null): Change => ({
   type: 'reload',
   limits: { ...NO_LIMITS, graceMs: GRACE_MS, ...limits },
+  range,
 });
 /** `spawn-worker 3`, `retire-worker 1`: what is done to whom. */
 const brief = (actions: Action[]) =>
@@ -363,6 +374,103 @@ describe('a reload', () => {
   });
 });
 
+describe('a reload whose code is not proven yet', () => {
+  const TEN: WorkerRange = { min: 10, max: 10 };
+  const seen = (worker: number, rss: number): Change => ({
+    type: 'worker-seen',
+    worker,
+    stopped: false,
+    rss,
+  });
+
+  test('brings no limit for old workers: their memory', () => {
+    const desk = new Desk(2, 1, { maxMemory: 1000 }).serve();
+    desk.at(60_000, reload({ maxMemory: 100 }));
+    desk.at(60_100, seen(1, 500));
+    expect(desk.state.workers.get(1)?.worn).toBeNull();
+    desk.at(60_200, gone(3));
+    expect(desk.at(60_300, seen(1, 500))).toEqual([]);
+    expect(brief(desk.at(60_400, seen(1, 1001)))).toEqual(['spawn-worker 4']);
+  });
+
+  test('brings its limit with the proof', () => {
+    const desk = new Desk(2, 1, { maxMemory: 1000 }).serve();
+    desk.at(60_000, reload({ maxMemory: 100 }));
+    desk.at(60_100, ready(3), seen(2, 500));
+    expect(desk.state.workers.get(2)?.worn).toBe('max-memory');
+  });
+
+  test('brings no age for old workers, nor does it leave one', () => {
+    const desk = new Desk(1, 1, { maxAgeMs: 90_000 }).serve();
+    desk.at(60_000, reload({ maxAgeMs: 10_000 }));
+    expect(brief(desk.at(60_500, gone(2)))).toEqual(['abort-reload']);
+    expect(desk.at(89_999)).toEqual([]);
+    expect(brief(desk.at(90_000))).toEqual(['worker-worn 1', 'spawn-worker 3']);
+  });
+
+  test('lets an old worker boot as long as it may, and its own no longer than they may', () => {
+    const desk = new Desk(1, 1, { bootMs: 9000 });
+    desk.at(0, { type: 'front-listening', slot: 0 });
+    desk.at(1000, reload({ bootMs: 2000 }));
+    expect(brief(desk.at(2999))).toEqual([]);
+    expect(desk.wakeAt).toBe(3000);
+    expect(brief(desk.at(3000))).toContain('expire-worker 2');
+    expect(desk.state.workers.get(1)?.phase).toBe('booting');
+  });
+
+  test('leaves what old workers do the time that it had', () => {
+    const desk = new Desk(1).serve();
+    desk.at(60_000, reload({ graceMs: 10 }));
+    expect(desk.at(60_100, { type: 'park' })).toMatchObject([
+      { type: 'kill-worker', worker: 2 },
+      { type: 'park-front', graceMs: GRACE_MS },
+    ]);
+    expect(desk.state.workers.get(1)?.killAt).toBe(60_100 + GRACE_MS);
+  });
+
+  test('changes the number of workers with the proof', () => {
+    const desk = new Desk(1).serve();
+    expect(types(desk.at(60_000, reload({}, TEN)))).toEqual(['spawn-worker']);
+    expect(desk.state).toMatchObject({ min: 1, max: 1, target: 1 });
+    desk.at(60_500, ready(2));
+    expect(desk.state).toMatchObject({ ...TEN, target: 10 });
+    expect(desk.state.workers.size).toBe(11);
+  });
+
+  test('moves the number of workers into new bounds, no further', () => {
+    const desk = new Desk(6).serve();
+    desk.at(60_000, reload({}, { min: 2, max: 4 }));
+    desk.at(60_500, ready(7));
+    expect(desk.state).toMatchObject({ min: 2, max: 4, target: 4 });
+  });
+
+  test('a failed one leaves the number of workers, and what was ordered meanwhile', () => {
+    const desk = new Desk(3).serve();
+    desk.at(60_000, reload({}, { min: 1, max: 1 }));
+    expect(desk.state.leaving.size).toBe(0);
+    desk.at(60_100, scale(4));
+    desk.at(60_200, gone(4));
+    expect(desk.state).toMatchObject({ reload: null, generation: 1, min: 4, max: 4, target: 4 });
+  });
+
+  test('what is ordered meanwhile is the later word', () => {
+    const desk = new Desk(1).serve();
+    desk.at(60_000, reload({}, TEN));
+    desk.at(60_100, scale(2));
+    desk.at(60_500, ready(2));
+    expect(desk.state).toMatchObject({ min: 2, max: 2, target: 2 });
+  });
+
+  test('what only moves between the bounds is none', () => {
+    const desk = new Desk(1).serve();
+    desk.state.max = 3;
+    desk.at(60_000, reload({}, TEN));
+    desk.at(60_100, { type: 'scale', min: 1, max: 3, target: 2 });
+    desk.at(60_500, ready(2));
+    expect(desk.state).toMatchObject({ ...TEN, target: 10 });
+  });
+});
+
 test('fewer are wanted while replacements boot: no more than the surge stay beside the old ones', () => {
   const desk = new Desk(6, 3, { surge: 1 }).serve();
   desk.at(60_000, reload());
@@ -372,6 +480,34 @@ test('fewer are wanted while replacements boot: no more than the surge stay besi
   expect([booting.size, workers.size]).toEqual([4, 7]);
   desk.at(60_200, scale(3));
   expect(workers.size - desk.state.leaving.size).toBe(4);
+});
+
+describe('after the machine slept', () => {
+  test('a worker that lost its front has the rest of its time', () => {
+    let time = 5000;
+    const clock = new Clock(() => time);
+    const desk = new Desk(1).serve();
+    desk.at(clock.now(), { type: 'worker-lost', worker: 1 });
+    clock.restMs = restMs(clock.now(), { wakeAt: desk.wakeAt, beatAt: 7000 });
+    time += 3_600_000;
+    expect(desk.at(clock.now())).toEqual([]);
+    for (let rests = 1; rests < RECONNECT_MS / LOOK_MS; rests++) {
+      time += LOOK_MS;
+      expect(desk.at(clock.now())).toEqual([]);
+    }
+    time += LOOK_MS;
+    expect(brief(desk.at(clock.now()))).toContain('retire-worker 1');
+  });
+
+  test('the clock is read often while something is due soon: what cannot be seen is shorter than any deadline of ours', () => {
+    const never = Number.POSITIVE_INFINITY;
+    expect(restMs(100, { wakeAt: never, beatAt: 2100 })).toBe(2000);
+    expect(restMs(100, { wakeAt: 1_000_000, beatAt: 2100 })).toBe(2000);
+    expect(restMs(100, { wakeAt: 30_000, beatAt: 2100 })).toBe(LOOK_MS);
+    expect(restMs(100, { wakeAt: 120.5, beatAt: 2100 })).toBe(21);
+    expect(restMs(100, { wakeAt: 90, beatAt: 2100 })).toBe(0);
+    expect(LOOK_MS + LATE_MS).toBeLessThan(Math.min(RECONNECT_MS, SUSPENDED_MS, AUTOPSY_MS, FRONT_SLACK_MS));
+  });
 });
 
 describe('a zygote', () => {

@@ -154,7 +154,7 @@ class World {
         return { type: 'scale', min: low, max: Math.max(low, max), target: target + this.#below(3) - 1 };
       }
       default:
-        return { type: 'reload', limits: this.#limits() };
+        return { type: 'reload', limits: this.#limits(), range: null };
     }
   }
 

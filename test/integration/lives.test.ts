@@ -19,6 +19,8 @@ def wait_for_somebody():
     while told("stuck"):
         time.sleep(0.05)
 wait_for_somebody()
+if told("broken"):
+    raise RuntimeError("This deployment is broken")
 TEXT = told("text")
 def application(environ, start_response):
     environ["wsgi.errors"].write("asked %s\\n" % environ["PATH_INFO"])
@@ -117,6 +119,26 @@ describe('the number of workers', () => {
     await server.waitForLog('Reloaded: 3 workers of generation 3');
     await expect.poll(async () => (await server.workers()).length, { timeout: 10_000 }).toBe(3);
   });
+});
+
+test('a reload that fails with a new number of workers keeps the old one, and what TTIN made of it meanwhile', async () => {
+  tell('tunicorn.toml', 'workers = 1\n');
+  await using server = await start([]);
+  tell('tunicorn.toml', 'workers = 5\n');
+  tell('stuck', 'yes');
+  server.signal('SIGHUP');
+  await expect.poll(async () => (await server.workers()).length, { timeout: 10_000 }).toBe(2);
+  server.signal('SIGTTIN');
+  await server.waitForLog('2 workers from now on');
+  tell('broken', 'yes');
+  rmSync(join(site, 'stuck'));
+  await server.waitForLog('The reload failed');
+  rmSync(join(site, 'broken'));
+  server.signal('SIGTTIN');
+  await server.waitForLog('3 workers from now on');
+  await expect.poll(async () => (await server.workers()).length, { timeout: 10_000 }).toBe(3);
+  server.signal('SIGHUP');
+  await server.waitForLog('Reloaded: 5 workers of generation 3');
 });
 
 describe('a reload of the configuration', () => {
