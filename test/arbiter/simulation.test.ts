@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { type Action, plan } from '../../src/arbiter/plan.ts';
 import { type FrontState, NO_FAILURE, type State } from '../../src/arbiter/state.ts';
-import { type Planner, simulate, Violation } from './simulation.ts';
+import { type History, type Planner, simulate, Violation } from './simulation.ts';
 
 const HISTORIES = 3000;
 
@@ -10,6 +11,7 @@ test(`${HISTORIES} random histories break no rule`, () => {
   let fronts = 0;
   let replaced = 0;
   let aborted = 0;
+  let gaps = 0;
   for (let seed = 1; seed <= HISTORIES; seed++) {
     try {
       const summary = simulate({ seed, plan });
@@ -17,6 +19,7 @@ test(`${HISTORIES} random histories break no rule`, () => {
       fronts += summary.fronts;
       replaced += summary.replaced;
       aborted += summary.aborted;
+      gaps += summary.gaps;
     } catch (error) {
       throw new Error(`Seed ${seed}: ${(error as Error).message}`, { cause: error });
     }
@@ -26,6 +29,7 @@ test(`${HISTORIES} random histories break no rule`, () => {
   expect(replaced).toBeGreaterThan(HISTORIES);
   expect(aborted).toBeGreaterThan(HISTORIES / 10);
   expect(fronts).toBeGreaterThan(2 * HISTORIES);
+  expect(gaps).toBeGreaterThan(2 * HISTORIES);
 });
 
 function without(...types: Action['type'][]): Planner {
@@ -49,9 +53,37 @@ function adding(more: (state: State) => readonly Action[]): Planner {
   };
 }
 
+/** Does something else, or something more, where a change is entered. */
+function entering(type: Change['type'], enter: typeof apply): Pick<History, 'apply'> {
+  return { apply: (state, change, now) => (change.type === type ? enter : apply)(state, change, now) };
+}
+
+/** Takes code for proven that is on trial. */
+const trusting: typeof apply = (state, change, now) => {
+  const { reload } = state;
+  if (reload !== null) state.reload = { ...reload, proven: true };
+  apply(state, change, now);
+  state.reload = reload;
+};
+
+/** A clock that skips a gap but for so much of it. */
+function counting(partMs: number, restMs: number): NonNullable<History['clock']> {
+  return (source) => {
+    let last = source();
+    let skipped = 0;
+    const now = () => {
+      const passed = source() - last;
+      last += passed;
+      if (passed > 2 * restMs) skipped += passed - partMs;
+      return last - skipped;
+    };
+    return { now, restMs };
+  };
+}
+
 const oldOf = ({ old }: FrontState) => [...old.all.values()].filter((worker) => worker.phase === 'ready');
 
-const BROKEN: Record<string, readonly [Planner, RegExp]> = {
+const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>, RegExp]> = {
   'no backoff': [believing(() => ({ retry: NO_FAILURE })), /crash loop without backoff/],
   'one worker too many': [
     believing((state) => ({ target: state.target + 1 })),
@@ -125,6 +157,60 @@ const BROKEN: Record<string, readonly [Planner, RegExp]> = {
     },
     /another worker retired|retired/,
   ],
+  'a clock that counts the time of a sleeping machine': [
+    { clock: (now) => ({ now, restMs: 0 }) },
+    /(boot|way back|time|age|stop) cut short/,
+  ],
+  'a clock that counts more of a gap than a worker has to come back': [
+    { clock: counting(2000, 2000) },
+    /way back cut short/,
+  ],
+  'memory limits of unproven code for old workers': [
+    entering('worker-seen', trusting),
+    /worn by limits that are not its own/,
+  ],
+  'boot timeouts of unproven code for old workers': [
+    believing(({ reload }) => ({ reload: reload === null ? null : { ...reload, proven: true } })),
+    /a boot cut short/,
+  ],
+  'a failed reload that leaves its limits': [
+    entering('abort-reload', (state, change, now) => {
+      const { limits } = state;
+      apply(state, change, now);
+      state.limits = limits;
+    }),
+    /limits that are not in force/,
+  ],
+  'the number of workers taken over before the proof': [
+    entering('reload', (state, change, now) => {
+      apply(state, change, now);
+      if (change.type !== 'reload' || change.range === null) return;
+      apply(state, { type: 'scale', ...change.range, target: state.target }, now);
+    }),
+    /another number of workers than was ordered/,
+  ],
+  'a failed reload that leaves its number of workers': [
+    entering('abort-reload', (state, change, now) => {
+      const range = state.reload?.range ?? null;
+      apply(state, change, now);
+      if (range !== null) apply(state, { type: 'scale', ...range, target: state.target }, now);
+    }),
+    /another number of workers than was ordered/,
+  ],
+  'a number of workers that is forgotten with the proof': [
+    entering('reload', (state, change, now) => {
+      if (change.type === 'reload') apply(state, { ...change, range: null }, now);
+    }),
+    /another number of workers than was ordered/,
+  ],
+  'an order to scale that a reload takes back': [
+    entering('scale', (state, change, now) => {
+      const { reload } = state;
+      apply(state, change, now);
+      state.reload = reload;
+    }),
+    /another number of workers than was ordered/,
+  ],
 };
 
 test.each(Object.entries(BROKEN))(
@@ -133,7 +219,7 @@ test.each(Object.entries(BROKEN))(
     const caught: string[] = [];
     for (let seed = 1; seed <= 100; seed++) {
       try {
-        simulate({ seed, plan: broken });
+        simulate(typeof broken === 'function' ? { seed, plan: broken } : { seed, plan, ...broken });
       } catch (error) {
         expect(error).toBeInstanceOf(Violation);
         caught.push((error as Error).message);

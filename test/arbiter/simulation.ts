@@ -3,7 +3,8 @@
  * from a seed. It checks after each step what must never happen, so that a broken plan is caught.
  */
 import { apply, type Change } from '../../src/arbiter/apply.ts';
-import { FRONT_SLACK_MS, type Plan } from '../../src/arbiter/plan.ts';
+import { REST_MS } from '../../src/arbiter/heart.ts';
+import { FRONT_SLACK_MS, LOOK_MS, type Plan, restMs } from '../../src/arbiter/plan.ts';
 import {
   countReady,
   countServing,
@@ -14,12 +15,16 @@ import {
   quota,
   type State,
 } from '../../src/arbiter/state.ts';
+import { Clock } from '../../src/clock.ts';
+import { Ledger } from './ledger.ts';
 
 export type Planner = (state: State, now: number) => Plan;
 
 export interface History {
   readonly seed: number;
   readonly plan: Planner;
+  readonly apply?: typeof apply;
+  readonly clock?: (source: () => number) => Pick<Clock, 'now' | 'restMs'>;
   /** Simulated time before the stop, default two minutes. */
   readonly runMs?: number;
 }
@@ -32,6 +37,8 @@ export interface Summary {
   /** Workers that left because another took their place, and reloads that were thrown away. */
   readonly replaced: number;
   readonly aborted: number;
+  /** How often the machine slept. */
+  readonly gaps: number;
   /** Simulated time from the order to stop to the end. */
   readonly stopMs: number;
 }
@@ -52,6 +59,8 @@ const MAX_STEPS = 200_000;
 type Happening =
   | Change
   | { readonly type: 'mood'; readonly failing: boolean }
+  /** The machine sleeps, or all that runs on it is stopped. */
+  | { readonly type: 'sleep'; readonly ms: number }
   /** SIGSTOP, and perhaps SIGCONT soon after. */
   | { readonly type: 'suspend'; readonly worker: number };
 
@@ -64,10 +73,15 @@ const ORDERS: readonly string[] = ['scale', 'reload', 'park', 'unpark'];
 
 class World {
   readonly #plan: Planner;
+  readonly #apply: typeof apply;
+  readonly #clock: Pick<Clock, 'now' | 'restMs'>;
+  readonly #ledger: Ledger;
   readonly #random: () => number;
   readonly #state: State;
   readonly #runMs: number;
+  /** Time in which the machine was awake, and in which it was not. What happens goes by the first. */
   #now = 0;
+  #slept = 0;
   #agenda: { at: number; what: Happening }[] = [];
   /** What really runs. */
   readonly #workers = new Set<number>();
@@ -90,13 +104,21 @@ class World {
   #replaced = 0;
   #aborted = 0;
 
-  constructor({ seed, plan, runMs = 120_000 }: History) {
+  constructor(history: History) {
+    const { seed, plan, runMs = 120_000, clock = (source) => new Clock(source) } = history;
     this.#plan = plan;
+    this.#apply = history.apply ?? apply;
+    this.#clock = clock(() => this.#now + this.#slept);
     this.#random = mulberry32(seed);
     this.#runMs = runMs;
     const fronts = 1 + this.#below(3);
     const min = fronts + this.#below(6);
     this.#state = createState({ min, max: min + this.#below(3), fronts, limits: this.#limits() });
+    this.#ledger = new Ledger({
+      state: this.#state,
+      now: () => this.#now,
+      violated: (rule) => this.#violated(rule),
+    });
   }
 
   run(): Summary {
@@ -115,6 +137,7 @@ class World {
       fronts: this.#spawnedFronts,
       replaced: this.#replaced,
       aborted: this.#aborted,
+      gaps: this.#ledger.gaps,
       stopMs,
     };
   }
@@ -122,6 +145,7 @@ class World {
   /** Orders and moods of this history. */
   #scatter(): void {
     for (let i = this.#below(8); i > 0; i--) this.#in(this.#below(this.#runMs), this.#order());
+    for (let i = this.#below(4); i > 0; i--) this.#in(this.#below(this.#runMs), this.#sleep());
     for (let i = this.#below(3); i > 0; i--) {
       const from = this.#below(this.#runMs);
       this.#in(from, { type: 'mood', failing: true });
@@ -132,30 +156,45 @@ class World {
   #limits(): Limits {
     return {
       ...NO_LIMITS,
-      graceMs: GRACE_MS,
-      bootMs: BOOT_MS,
+      graceMs: GRACE_MS - 1000 * this.#below(3),
+      bootMs: BOOT_MS - 1500 * this.#below(3),
       surge: 1 + this.#below(3),
       maxAgeMs: this.#below(3) === 0 ? 20_000 + this.#below(40_000) : Number.POSITIVE_INFINITY,
-      maxMemory: 1000,
+      maxMemory: 500 * (1 + this.#below(3)),
       preload: this.#below(3) === 0,
     };
   }
 
   #order(): Change {
-    const { min, max, target, fronts } = this.#state;
-    switch (this.#below(6)) {
+    switch (this.#below(7)) {
       case 0:
         return { type: 'park' };
       case 1:
         return { type: 'unpark' };
       case 2:
-      case 3: {
-        const low = Math.max(fronts.length, min + this.#below(3) - 1);
-        return { type: 'scale', min: low, max: Math.max(low, max), target: target + this.#below(3) - 1 };
-      }
+      case 3:
+        return this.#rescale();
       default:
-        return { type: 'reload', limits: this.#limits(), range: null };
+        return { type: 'reload', limits: this.#limits(), range: this.#range() };
     }
+  }
+
+  #rescale(): Change {
+    const { min, max, target, fronts } = this.#state;
+    const low = Math.max(fronts.length, min + this.#below(3) - 1);
+    return { type: 'scale', min: low, max: Math.max(low, max), target: target + this.#below(3) - 1 };
+  }
+
+  /** What a configuration says of the number of workers: nothing new, or another one. */
+  #range(): { min: number; max: number } | null {
+    if (this.#below(3) === 0) return null;
+    const min = this.#state.fronts.length + this.#below(6);
+    return { min, max: min + this.#below(3) };
+  }
+
+  /** A moment, minutes, or a night. */
+  #sleep(): Happening {
+    return { type: 'sleep', ms: [this.#below(4000), 200_000, 30_000_000][this.#below(3)] ?? 0 };
   }
 
   #stop(): number {
@@ -169,10 +208,14 @@ class World {
       if (this.#below(4) === 0) this.#in(this.#below(9000), { type: 'worker-gone', worker });
     this.#change({ type: 'stop', graceMs: GRACE_MS });
     if (this.#below(3) === 0) this.#in(this.#below(4000), { type: 'stop', graceMs: this.#below(2) * 3000 });
-    const limit = began + GRACE_MS + FRONT_SLACK_MS + 3 * REAP_MS;
+    if (this.#below(3) === 0) this.#in(this.#below(6000), this.#sleep());
+    const gaps = this.#ledger.gaps;
+    // What was left of a rest when the machine fell asleep is waited for once more.
+    const limit = () =>
+      began + GRACE_MS + FRONT_SLACK_MS + 3 * REAP_MS + (this.#ledger.gaps - gaps) * LOOK_MS;
     while (!this.#settle()) {
       if (!this.#advance(Number.POSITIVE_INFINITY)) this.#violated('a stop that nothing would ever end');
-      if (this.#now > limit) this.#violated('a stop longer than the graceful timeout');
+      if (this.#now > limit()) this.#violated('a stop longer than the graceful timeout');
     }
     if (this.#workers.size > 0 || this.#fronts.size > 0 || this.#zygotes.size > 0)
       this.#violated('an end that leaves processes behind');
@@ -188,26 +231,46 @@ class World {
 
   /** Goes to the next happening or wake-up, if there is one before `end`. */
   #advance(end: number): boolean {
-    const { actions, wakeAt } = this.#plan(this.#state, this.#now);
+    const { actions, wakeAt } = this.#plan(this.#state, this.#clock.now());
     if (actions.length > 0) this.#violated('actions left over after a turn');
-    if (wakeAt <= this.#now) this.#violated('a wake-up in the past: the loop would spin');
+    if (wakeAt <= this.#clock.now()) this.#violated('a wake-up in the past: the loop would spin');
     this.#agenda.sort((a, b) => a.at - b.at);
-    const next = this.#agenda[0]?.at ?? Number.POSITIVE_INFINITY;
-    const at = Math.min(next, wakeAt);
-    if (at === Number.POSITIVE_INFINITY || at > end) return false;
-    this.#now = at;
-    if (next <= wakeAt) {
-      const what = this.#agenda.shift()?.what;
-      if (what !== undefined) this.#happen(what);
+    for (let now = this.#clock.now(); now < wakeAt; now = this.#clock.now()) {
+      if (this.#agenda.length === 0 && wakeAt === Number.POSITIVE_INFINITY) return false;
+      const ms = restMs(now, { wakeAt, beatAt: now + REST_MS });
+      this.#clock.restMs = ms;
+      const what = this.#rest(this.#now + this.#slept + ms, end);
+      if (what === 'end') return false;
+      if (what === 'timer') continue;
+      this.#happen(what);
+      return true;
     }
     return true;
+  }
+
+  /** Until something happens or the timer, set by a clock that counts gaps, goes off. Who sleeps does not notice. */
+  #rest(timer: number, end: number): Happening | 'timer' | 'end' {
+    for (;;) {
+      const at = Math.max(this.#now, timer - this.#slept);
+      const next = this.#agenda[0];
+      if (Math.min(at, next?.at ?? at) > end) return 'end';
+      if (next === undefined || next.at > at) {
+        this.#now = at;
+        return 'timer';
+      }
+      this.#now = next.at;
+      this.#agenda.shift();
+      if (next.what.type !== 'sleep') return next.what;
+      this.#slept += next.what.ms;
+      this.#ledger.gaps++;
+    }
   }
 
   /** One turn of the arbiter. @returns whether it may exit. */
   #settle(): boolean {
     for (let round = 0; round < 50; round++) {
       if (++this.#steps > MAX_STEPS) this.#violated('so many steps: the loop spins');
-      const { actions } = this.#plan(this.#state, this.#now);
+      const { actions } = this.#plan(this.#state, this.#clock.now());
       if (actions.length === 0) {
         this.#checkState();
         return false;
@@ -215,6 +278,7 @@ class World {
       for (const action of actions) {
         if (action.type === 'exit') return true;
         this.#check(action);
+        this.#ledger.check(action);
         this.#change(action);
         this.#perform(action);
       }
@@ -223,7 +287,8 @@ class World {
   }
 
   #change(change: Change): void {
-    apply(this.#state, change, this.#now);
+    this.#ledger.note(change);
+    this.#apply(this.#state, change, this.#clock.now());
   }
 
   // What really happens
@@ -234,6 +299,7 @@ class World {
       this.#failedSpawns = [];
       return;
     }
+    if (what.type === 'sleep') return;
     if (what.type === 'suspend') return this.#suspend(what.worker);
     if (what.type === 'worker-gone' && !this.#workers.delete(what.worker)) return;
     if ((what.type === 'worker-stuck' || what.type === 'worker-seen') && !this.#workers.has(what.worker))
@@ -245,11 +311,29 @@ class World {
     if (what.type === 'front-gone') return this.#loseFront(what.slot);
     if (what.type === 'front-listening' && !this.#fronts.has(what.slot)) return;
     if (ORDERS.includes(what.type) && this.#state.stop !== null) return;
-    this.#change(what);
-    if (what.type === 'reload' && !this.#quiet && this.#below(3) === 0)
-      this.#broken.add(this.#state.generation);
+    this.#change(what.type === 'worker-seen' ? this.#look(what) : what);
+    if (what.type === 'reload' && !this.#quiet) this.#tryOut();
     if (what.type === 'front-listening') this.#reconnect(what.slot);
     if (what.type === 'front-stopped') this.#in(1, { type: 'front-gone', slot: what.slot });
+  }
+
+  #look(seen: Extract<Change, { type: 'worker-seen' }>): Change {
+    return { ...seen, stopped: seen.stopped || this.#suspended.has(seen.worker) };
+  }
+
+  /** The new code may be broken; meanwhile old workers are looked at, and somebody may want another number of them. */
+  #tryOut(): void {
+    if (this.#below(3) === 0) this.#broken.add(this.#state.generation);
+    for (const worker of this.#workers) {
+      if (this.#below(3) === 0)
+        this.#in(this.#below(1000), {
+          type: 'worker-seen',
+          worker,
+          stopped: false,
+          rss: this.#below(1600),
+        });
+    }
+    if (this.#below(2) === 0) this.#in(this.#below(1000), this.#rescale());
   }
 
   #perform(action: Change): void {
@@ -338,7 +422,10 @@ class World {
     const front = this.#state.fronts[known.front];
     if (front?.phase !== 'listening' || !this.#fronts.has(known.front)) return;
     this.#change({ type: 'worker-ready', worker });
-    if (this.#faulty(2)) this.#in(this.#below(20_000), this.#mishap(worker));
+    if (!this.#faulty(2)) return;
+    const delayMs = this.#below(20_000);
+    this.#in(delayMs, this.#mishap(worker));
+    if (this.#below(6) === 0) this.#in(delayMs + this.#below(1500), this.#sleep());
   }
 
   #mishap(worker: number): Happening {
@@ -350,7 +437,7 @@ class World {
       case 2:
         return { type: 'worker-worn', worker, cause: 'max-requests' };
       case 3:
-        return { type: 'worker-seen', worker, stopped: false, rss: 1001 };
+        return { type: 'worker-seen', worker, stopped: false, rss: this.#below(2000) };
       case 4:
         if (this.#below(2) === 0) this.#in(20_000, { type: 'worker-ready', worker });
         return { type: 'worker-lost', worker };
@@ -462,10 +549,11 @@ class World {
     for (const id of this.#workers) if (!workers.has(id)) this.#violated('a process that is forgotten');
     for (const id of leaving) {
       const worker = workers.get(id);
-      if (worker !== undefined && !worker.killed && worker.killAt <= this.#now) {
+      if (worker !== undefined && !worker.killed && worker.killAt <= this.#clock.now()) {
         this.#violated('a worker that outlives its graceful timeout');
       }
     }
+    this.#ledger.checkState();
     if (stop === null) this.#checkReplaced();
   }
 
