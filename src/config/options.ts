@@ -568,9 +568,8 @@ export const OPTIONS = {
   },
   metrics: {
     name: 'metrics',
-    type: 'text',
+    type: 'address',
     default: '',
-    placeholder: 'ADDRESS',
     section: 'Process',
     reloadable: false,
     gunicorn: OURS,

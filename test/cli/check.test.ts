@@ -70,6 +70,10 @@ keep-alive = 2   (tunicorn.toml:3)
   it.each([
     [['check', '--treads', '1'], 'There is no option --treads'],
     [['check'], 'None was named'],
+    [
+      ['check', 'a:b', '--metrics', 'nonsense'],
+      '"nonsense" is no good value for --metrics. A good value names a port',
+    ],
     [['check', 'a:b', 'c:d'], 'One application at a time'],
     [['check', '-c', 'nothing.py'], 'The configuration file nothing.py cannot be read: there is none.'],
     [['check', '-c', 'folder'], 'The configuration file folder cannot be read: it is a folder.'],
