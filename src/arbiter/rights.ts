@@ -101,6 +101,12 @@ function findUser(text: string): User {
   throw new UserError(`There is no user ${text}. Name an existing one with --user, or create it first.`);
 }
 
+/** A user as people know him: by name, else by number. */
+export function userName(uid: number): string {
+  const [name] = records('/etc/passwd').find((line) => line[2] === String(uid)) ?? [];
+  return name || run('id', ['-nu', String(uid)]) || String(uid);
+}
+
 function findGroup(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   for (const [name, , gid] of records('/etc/group')) if (name === text) return Number(gid);
