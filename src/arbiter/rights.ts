@@ -47,6 +47,15 @@ export function resolveRights(settings: { readonly user: string; readonly group:
   return { uid, gid, groups: [...new Set([gid, ...own])] };
 }
 
+/**
+ * Whether the names are known, whoever asks: a configuration may be checked by somebody who could not start it.
+ * @throws {UserError} as {@link resolveRights}
+ */
+export function requireNames({ user, group }: { readonly user: string; readonly group: string }): void {
+  if (user !== '') findUser(user);
+  if (group !== '') findGroup(group);
+}
+
 /** The command that becomes the user and then runs `command`. `python` is any Python interpreter. */
 export function withRights(command: Command, rights: Rights | null, python: string): Command {
   if (rights === null) return command;
