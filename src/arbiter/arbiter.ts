@@ -5,6 +5,7 @@
 import { Clock } from '../clock.ts';
 import type { Address } from '../config/address.ts';
 import type { Settings } from '../config/options.ts';
+import { count } from '../count.ts';
 import type { Cause, FromFront, FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { apply, type Change } from './apply.ts';
@@ -13,7 +14,7 @@ import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.t
 import { GoneHook } from './gone-hook.ts';
 import { Heart, REST_MS } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
-import { count, describeFailure, Journal, name } from './journal.ts';
+import { describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
 import { type Action, plan } from './plan.ts';
 import { bindError } from './sockets.ts';

@@ -185,7 +185,8 @@ test('a reload that fails: status 1, and the traceback', async () => {
 describe('mistakes', () => {
   test.each([
     [['scale'], /This is not how it is called\.\n[\s\S]*tunicorn scale \+1/],
-    [['scale', 'many'], /A good value is a whole number/],
+    [['scale', 'many'], /"many" is no number of workers\. Good ones are a whole number/],
+    [['scale', '0'], /"0" is no number of workers/],
     [['recycle', 'one'], /"one" is no number of a worker/],
     [['recycle', '4711'], /There is no worker 4711: there are \d/],
     [['stacks', '4711'], /There is no worker 4711/],
