@@ -162,6 +162,37 @@ describe('--preload', () => {
   });
 });
 
+const FORK_HOOKS = `
+import os
+
+IMPORTED = os.getpid()
+SEEN = []
+os.register_at_fork(before=lambda: SEEN.append("before"))
+os.register_at_fork(
+    after_in_child=lambda: SEEN.append("child" if os.getpid() != IMPORTED else "wrong"),
+    after_in_parent=lambda: SEEN.append("parent"),
+)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [("%d %d %s" % (IMPORTED, os.getpid(), " ".join(SEEN))).encode()]
+`;
+
+test("the application's own os.register_at_fork hooks run at every fork of a worker", async () => {
+  writeFileSync(join(folder, 'app.py'), FORK_HOOKS);
+  await using server = await startTunicorn({ args: ['--preload', 'app'], cwd: folder });
+  for (const parents of [[], ['before', 'parent']]) {
+    const { zygotes, workers } = await family(server);
+    expect(workers).toHaveLength(1);
+    const [imported, pid, ...seen] = (await get(server, '/')).body.toString().split(' ');
+    expect([imported, pid].map(Number)).toEqual([zygotes[0], workers[0]]);
+    // What the parent has seen before is copied.
+    expect(seen).toEqual([...parents, 'before', 'child']);
+    process.kill(Number(pid), 'SIGKILL');
+    await server.waitForLog(parents.length === 0 ? /Worker 2 .* is ready/ : /Worker 3 .* is ready/);
+  }
+});
+
 const METRICS = `
 import os
 import prometheus_client
