@@ -142,7 +142,7 @@ export const OPTIONS = {
     type: 'flag',
     default: 'false',
     section: 'Workers',
-    reloadable: false,
+    reloadable: true,
     gunicorn: SAME,
     help: 'Imports the application once, in a process that then forks the workers: they are ready in milliseconds and share its memory. Threads and connections that the application opens while it is imported do not survive that: the log names them. A reload imports the new code in a new such process.',
   },
