@@ -1,8 +1,9 @@
 """Starts the Python worker: PYTHON tunicorn-worker.py NAME APP, with the arbiter on descriptor 3.
 
 NAME and APP are there for `ps` only; what to do comes over descriptor 3. With --hook worker_gone in their place it
-calls that hook instead (python/tunicorn/gone.py). This file must stay readable for
-every Python there is (2.7 included), so that an old one can say what is wrong.
+calls that hook instead (python/tunicorn/gone.py), and with --find-hooks it looks for a module of hooks
+(python/tunicorn/find_hooks.py). This file must stay readable for every Python there is (2.7 included), so that an old
+one can say what is wrong.
 """
 
 import sys
@@ -45,4 +46,9 @@ def load_module(name):
 # multiprocessing's `spawn` imports this file once more in its children: nothing must happen then.
 if __name__ == "__main__":
     refuse_old_python()
-    load_module("gone" if sys.argv[1:] == ["--hook", "worker_gone"] else "main").main()
+    if sys.argv[1:] == ["--hook", "worker_gone"]:
+        load_module("gone").main()
+    elif sys.argv[1:2] == ["--find-hooks"]:
+        load_module("find_hooks").main()
+    else:
+        load_module("main").main()

@@ -38,6 +38,10 @@ _ABANDONED_LIMIT = 1000
 #: How long an answer may wait for a front that does not read. Then the front is no front any more.
 _PATIENCE_SECONDS = 1.0
 
+#: A descriptor that is closed while poll(2) waits for it (by an application that closes what is not its own)
+#: wakes nobody, and keeps the connection open for the front: so it is looked at anew.
+_LOOK_SECONDS = 1.0
+
 
 class Control:
     """Takes orders, whoever calls `drain`: the signal handler, the main thread, or a thread in need."""
@@ -104,7 +108,8 @@ class Control:
         session = self._session
         while session is self._session and session is not None and not self.draining:
             try:
-                poll_once([(self._arbiter.descriptor, POLLIN), (session.control.fileno(), POLLIN)], None)
+                watched = [(self._arbiter.descriptor, POLLIN), (session.control.fileno(), POLLIN)]
+                poll_once(watched, _LOOK_SECONDS)
             except ValueError:
                 return  # The main thread has closed the session just now.
             if not self.drain():

@@ -94,6 +94,13 @@ def may_be_meant(name: str, value: Any, module: ModuleType) -> bool:
     return isinstance(value, FunctionType) and value.__module__ == module.__name__
 
 
+def no_module(missing: str) -> str:
+    return (
+        "Cannot load the hooks: there is no module %s in %s or elsewhere on Python's path. "
+        "--hooks takes a module's name, such as mysite.hooks." % (missing, os.getcwd())
+    )
+
+
 def import_hooks(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -101,9 +108,5 @@ def import_hooks(name: str) -> ModuleType:
         missing = getattr(error, "name", None) or ""
         is_missing = isinstance(error, ModuleNotFoundError) and (name + ".").startswith(missing + ".")
         if is_missing and missing and application_part(error) is None:
-            raise LoadError(
-                "no-hooks",
-                "Cannot load the hooks: there is no module %s in %s or elsewhere on Python's path. "
-                "--hooks takes a module's name, such as mysite.hooks." % (missing, os.getcwd()),
-            ) from None
+            raise LoadError("no-hooks", no_module(missing)) from None
         raise import_failed("the hooks in %s" % name, error) from None

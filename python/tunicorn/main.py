@@ -18,7 +18,7 @@ from .signals import Children, die_with_parent, ignore_signals
 from .stacks import forget_signal, write_on_signal
 from .tracebacks import format_error
 from .traps import Traps
-from .worker import FrontLost, Worker
+from .worker import ConnectionTaken, FrontLost, Worker
 from .zygote import Zygote
 
 T = TypeVar("T")
@@ -126,6 +126,13 @@ def serve(worker: Worker, log: ErrorLog) -> int:
         worker.run()
     except FrontLost as error:
         log.log("error", "Worker %d found no front to serve: %s" % (worker.start.worker, error))
+        return 1
+    except ConnectionTaken:
+        text = (
+            "Worker %d ends: the application has closed the connection to the front. It must leave descriptors "
+            "alone that it did not open (os.closerange, libraries that make a daemon)."
+        )
+        log.log("error", text % worker.start.worker)
         return 1
     except Exception as error:
         log.log("critical", "Worker %d: %s" % (worker.start.worker, format_error(error, error.__traceback__)))

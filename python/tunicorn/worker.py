@@ -23,6 +23,10 @@ _LASTED_SECONDS = 1.0
 _JOIN_SECONDS = 5.0
 
 
+class ConnectionTaken(Exception):
+    """Somebody else has closed our connection: what stands under its number now may be anything."""
+
+
 class FrontLost(Exception):
     """No front took this worker in for GIVE_UP_SECONDS."""
 
@@ -58,7 +62,7 @@ class Worker:
         self._forked = False
 
     def run(self) -> None:
-        """Serves until DRAIN. Raises FrontLost."""
+        """Serves until DRAIN. Raises FrontLost, ConnectionTaken."""
         serve = self._serve_here if self.start.threads == 1 else self._start_lanes()
         deadline = monotonic() + GIVE_UP_SECONDS
         while not self.control.draining:
@@ -71,7 +75,10 @@ class Worker:
             self._end_if_forked()
             self.control.detach()
             session.cut()
-            session.control.close()
+            try:
+                session.control.close()
+            except OSError as error:
+                raise ConnectionTaken from error
             if monotonic() - session.began >= _LASTED_SECONDS:
                 deadline = monotonic() + GIVE_UP_SECONDS
             elif not self.control.draining:

@@ -5,6 +5,7 @@
 import { Clock } from '../clock.ts';
 import type { Address } from '../config/address.ts';
 import type { Settings } from '../config/options.ts';
+import { count } from '../count.ts';
 import type { Cause, FromFront, FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { apply, type Change } from './apply.ts';
@@ -13,11 +14,11 @@ import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.t
 import { GoneHook } from './gone-hook.ts';
 import { Heart } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
-import { count, describeFailure, Journal, name } from './journal.ts';
+import { describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
 import { type Action, plan, restMs } from './plan.ts';
 import { bindError } from './sockets.ts';
-import { createState, isDegraded, type Limits, type State } from './state.ts';
+import { countReady, createState, isDegraded, type Limits, type State } from './state.ts';
 
 export interface ArbiterOptions extends FleetOptions {
   readonly setup: Setup;
@@ -47,7 +48,9 @@ export class Arbiter {
   readonly inquiries: Inquiries;
   /** Workers that were replaced, by cause. */
   readonly restarts = new Map<Cause, number>();
-  /** Ready for the first time, or ready again. */
+  /** Requests are answered: every front listens, and a worker is ready or none is wanted. Called once. */
+  onServing: () => void = () => {};
+  /** All that are wanted are ready, for the first time or again. */
   onReady: () => void = () => {};
   readonly #options: ArbiterOptions;
   readonly #log: Logger;
@@ -66,6 +69,7 @@ export class Arbiter {
   #timer: NodeJS.Timeout | undefined;
   /** Some worker was ready once: from then on the server is never ended by an application that fails. */
   #served = false;
+  #announced = false;
   #exitCode = 0;
   #requests = 0;
 
@@ -249,7 +253,13 @@ export class Arbiter {
     this.#announce();
   }
 
-  /** The addresses once every front listens; the readiness once every worker serves. */
+  /** How many workers can take a request. */
+  get readyWorkers(): number {
+    const groups = this.state.fronts.flatMap(({ fresh, old }) => [fresh, old]);
+    return groups.reduce((sum, group) => sum + countReady(group), 0);
+  }
+
+  /** The addresses once every front listens; the readiness once one worker serves, and once every worker does. */
   #announce(): void {
     const { workers, booting, detached, target, stop, fronts } = this.state;
     if (fronts.some((front) => front.phase !== 'listening')) return;
@@ -258,8 +268,13 @@ export class Arbiter {
       sockets.map((socket) => socket.url),
       setup.settings.static,
     );
-    const serving = booting.size === 0 && detached.size === 0 && workers.size >= target;
-    if (!serving || stop !== null) return;
+    if (stop !== null) return;
+    if (!this.#announced && (target === 0 || this.readyWorkers > 0)) {
+      this.#announced = true;
+      this.onServing();
+    }
+    const isComplete = booting.size === 0 && detached.size === 0 && workers.size >= target;
+    if (!isComplete) return;
     // With 0..N nobody will load the application before the first request: there is no start that could fail.
     this.#served = true;
     this.#journal.ready(target, performance.now());

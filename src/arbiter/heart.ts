@@ -1,11 +1,11 @@
 /** What the arbiter does once a second, or every other one when nothing happens: looks at every worker, and scales between the bounds of `--workers MIN..MAX`. */
 import { HEARTBEAT_MS } from '../clock.ts';
+import { count } from '../count.ts';
 import type { Load } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Change } from './apply.ts';
 import { Watch } from './checkup.ts';
 import type { Fleet } from './fleet.ts';
-import { count } from './journal.ts';
 import { Scaler } from './scaler.ts';
 import { limitsInForce, type State } from './state.ts';
 

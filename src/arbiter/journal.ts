@@ -1,5 +1,6 @@
 /** What the arbiter tells about its start and its workers, in order, and each thing once. */
 import type { Settings } from '../config/options.ts';
+import { count } from '../count.ts';
 import type { FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { describeEnd, type End } from './children.ts';
@@ -112,9 +113,4 @@ export function describeFailure({ message, traceback }: Failed): string {
 
 export function name({ id, pid }: Named): string {
   return `Worker ${id}${pid === 0 ? '' : ` (pid ${pid})`}`;
-}
-
-/** `1 worker`, `2 workers`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

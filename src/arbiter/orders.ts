@@ -1,12 +1,13 @@
 /** What people ask for, by signal or by the control command, as orders to the arbiter. */
 
 import { type WorkerRange, workerRange } from '../config/values.ts';
+import { count } from '../count.ts';
 import { UserError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { dumpStacks } from '../stack-file.ts';
 import type { Controlled, Outcome, Status } from '../status.ts';
 import type { Arbiter } from './arbiter.ts';
-import { count, name } from './journal.ts';
+import { name } from './journal.ts';
 import type { Reloads } from './reload.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
@@ -86,17 +87,21 @@ export class Orders implements Controlled {
   scale(order: string): Outcome {
     const { state } = this.#arbiter;
     if (state.stop !== null) return refused('The server is stopping.');
+    let limit = '';
     try {
       const { min, max } = scaled(order, state);
       if (state.fronts.length > Math.max(1, min)) {
-        return refused(`There are ${state.fronts.length} fronts, and each needs a worker (--fronts).`);
+        return refused(
+          `${count(min, 'worker')} would be too few: there are ${state.fronts.length} fronts, and each needs one (--fronts).`,
+        );
       }
+      limit = isStep(order) ? describeLimit(state, Number(order)) : '';
       this.#rescale({ min, max, target: isStep(order) ? state.target + Number(order) : state.target });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return refused(error.message);
     }
-    const text = this.#describeScale();
+    const text = `${this.#describeScale()}${limit}`;
     this.#log.info(`${text} (tunicorn scale ${order})`);
     return { ok: true, text };
   }
@@ -194,8 +199,9 @@ export class Orders implements Controlled {
       this.#log.info(`${signal}: each of the ${state.fronts.length} fronts needs a worker; nothing was done`);
       return;
     }
+    const limit = describeLimit(state, by);
     this.#rescale({ ...range, target: state.target + by });
-    this.#log.info(`${signal}: ${this.#describeScale()}`);
+    this.#log.info(`${signal}: ${this.#describeScale()}${limit}`);
   }
 
   #rescale(range: WorkerRange & { readonly target: number }): void {
@@ -234,16 +240,34 @@ export class Orders implements Controlled {
   }
 }
 
+/** Why a step did less than it says; empty when it did all. */
+function describeLimit({ min, max }: WorkerRange, by: number): string {
+  if (min === 0) return max + by < 1 ? ': the most must be 1 at least' : '';
+  return min + by < 1 ? ': there must be 1 at least' : '';
+}
+
 function isStep(order: string): boolean {
   return /^[+-]\d{1,4}$/.test(order);
 }
 
 /** The bounds after an order: `+1` and `-1` move both, but never below one worker. @throws {UserError} */
 function scaled(order: string, { min, max }: WorkerRange): WorkerRange {
-  if (!isStep(order)) return workerRange(order);
+  if (!isStep(order)) return wantedRange(order);
   const by = Number(order);
   const least = min === 0 ? 0 : 1;
   return { min: Math.max(least, min + by), max: Math.max(1, max + by) };
+}
+
+/** @throws {UserError} */
+function wantedRange(order: string): WorkerRange {
+  try {
+    return workerRange(order);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `${JSON.stringify(order)} is no number of workers. Good ones are a whole number from 1 up, a range such as 2..8, auto, and a step such as +1 or -1.`,
+    );
+  }
 }
 
 function refused(text: string): Outcome {

@@ -47,6 +47,15 @@ export function resolveRights(settings: { readonly user: string; readonly group:
   return { uid, gid, groups: [...new Set([gid, ...own])] };
 }
 
+/**
+ * Whether the names are known, whoever asks: a configuration may be checked by somebody who could not start it.
+ * @throws {UserError} as {@link resolveRights}
+ */
+export function requireNames({ user, group }: { readonly user: string; readonly group: string }): void {
+  if (user !== '') findUser(user);
+  if (group !== '') findGroup(group);
+}
+
 /** The command that becomes the user and then runs `command`. `python` is any Python interpreter. */
 export function withRights(command: Command, rights: Rights | null, python: string): Command {
   if (rights === null) return command;
@@ -99,6 +108,12 @@ function findUser(text: string): User {
   // A number without an account is good, as in a container; it has no groups.
   if (byNumber) return { name: '', uid: Number(text), gid: process.getegid?.() ?? 0 };
   throw new UserError(`There is no user ${text}. Name an existing one with --user, or create it first.`);
+}
+
+/** A user as people know him: by name, else by number. */
+export function userName(uid: number): string {
+  const [name] = records('/etc/passwd').find((line) => line[2] === String(uid)) ?? [];
+  return name || run('id', ['-nu', String(uid)]) || String(uid);
 }
 
 function findGroup(text: string): number {

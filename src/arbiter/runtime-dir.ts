@@ -4,9 +4,10 @@
  * pid, so that commands find it, and the next arbiter can remove what a killed one left.
  */
 import {
+  accessSync,
   chmodSync,
   chownSync,
-  existsSync,
+  constants,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -76,7 +77,7 @@ export class RuntimeDir {
   }
 
   /** Says whose folder it is, for the commands that look for a server. */
-  describe(server: Omit<ServerInfo, 'pid' | 'control'>): void {
+  describe(server: Pick<ServerInfo, 'app' | 'folder'>): void {
     writeFileSync(join(this.path, INFO), JSON.stringify(server), { mode: 0o600 });
   }
 
@@ -92,22 +93,64 @@ export interface ServerInfo {
   readonly pid: number;
   /** Path of its control socket. */
   readonly control: string;
+  /** Whether the rights of this process suffice to use it. */
+  readonly isOpen: boolean;
   /** What it serves and from which folder; empty when they may not be read. */
   readonly app: string;
   readonly folder: string;
 }
 
-/** The servers that run, as far as their folders can be seen. */
+/** The servers that run: those of this user, and those of others where their folders have been made in the same place. */
 export function findServers(): ServerInfo[] {
-  const parents = new Set([process.env.XDG_RUNTIME_DIR ?? '/tmp', tmpdir(), '/tmp']);
-  return [...parents].flatMap((parent) =>
-    list(parent).flatMap((name) => {
-      const pid = Number(NAME.exec(name)?.[1] ?? 0);
-      const path = join(parent, name);
-      if (pid === 0 || !isAlive(pid) || !existsSync(join(path, 'control'))) return [];
-      return [{ pid, control: join(path, 'control'), ...readInfo(join(path, INFO)) }];
-    }),
-  );
+  return [...placesOf(process.env)].flatMap((parent) => serversIn(parent));
+}
+
+/** The server of this process, which may have been started with other variables, or with a /tmp of its own. */
+export function findServerOf(pid: number): ServerInfo | undefined {
+  const places = [...placesOf(process.env), ...placesOf(environmentOf(pid))];
+  // systemd's PrivateTmp=: the folder is there for those who look through the eyes of the process.
+  const candidates = new Set([...places, ...places.map((place) => `/proc/${pid}/root${place}`)]);
+  for (const parent of candidates) {
+    const found = serversIn(parent).find((server) => server.pid === pid);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Where servers with these variables make their folders. */
+function placesOf(env: NodeJS.ProcessEnv): Set<string> {
+  const { XDG_RUNTIME_DIR: own, TMPDIR, TMP, TEMP } = env;
+  const temporary = (TMPDIR || TMP || TEMP || '/tmp').replace(/(?<=.)\/$/, '');
+  return new Set([own || '/tmp', temporary, '/tmp']);
+}
+
+/** The variables that a process was started with; none when they may not be read. */
+function environmentOf(pid: number): NodeJS.ProcessEnv {
+  try {
+    const pairs = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    return Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s, 2)));
+  } catch {
+    return {};
+  }
+}
+
+function serversIn(parent: string): ServerInfo[] {
+  return list(parent).flatMap((name) => {
+    const pid = Number(NAME.exec(name)?.[1] ?? 0);
+    const control = join(parent, name, 'control');
+    const may = pid !== 0 && isAlive(pid) ? accessTo(control) : 'absent';
+    if (may === 'absent') return [];
+    return [{ pid, control, isOpen: may === 'open', ...readInfo(join(parent, name, INFO)) }];
+  });
+}
+
+function accessTo(path: string): 'open' | 'closed' | 'absent' {
+  try {
+    accessSync(path, constants.W_OK);
+    return 'open';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'closed' : 'absent';
+  }
 }
 
 function readInfo(path: string): { app: string; folder: string } {

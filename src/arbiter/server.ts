@@ -3,6 +3,7 @@ import { type Address, parseAddress } from '../config/address.ts';
 import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
 import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/options.ts';
+import { count } from '../count.ts';
 import { UserError } from '../errors.ts';
 import type { LogFile } from '../observe/log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
@@ -13,7 +14,6 @@ import { ControlServer } from './control-server.ts';
 import type { Setup } from './fleet.ts';
 import { type InheritedSocket, type Predecessor, takeInherited } from './inherited.ts';
 import { findInterpreter } from './interpreter.ts';
-import { count } from './journal.ts';
 import { Logs } from './logs.ts';
 import { Notifier } from './notify.ts';
 import { Orders } from './orders.ts';
@@ -105,15 +105,25 @@ export class Server {
     if (predecessor !== null) server.#follow(predecessor);
     // It died before it could be followed.
     else for (const socket of parts.sockets) socket.handOver(false);
-    let served = false;
-    server.#arbiter.onReady = () => {
-      // At the end of a reload READY says it.
-      if (served) return server.#reloads.active ? undefined : notifier?.status(server.#describe());
-      served = true;
-      notifier?.ready(server.#describe());
-      predecessor?.sayReady();
-    };
+    server.#tellReadiness();
     return server;
+  }
+
+  #tellReadiness(): void {
+    const { notifier, predecessor } = this.#parts;
+    this.#arbiter.onServing = () => {
+      // Until a successor is complete, its predecessor is the main process and may take over again.
+      if (predecessor === null) notifier?.ready(this.#describe());
+    };
+    let complete = false;
+    this.#arbiter.onReady = () => {
+      if (!complete && predecessor !== null) {
+        notifier?.ready(this.#describe());
+        predecessor.sayReady();
+        // At the end of a reload READY says it.
+      } else if (!this.#reloads.active) notifier?.status(this.#describe());
+      complete = true;
+    };
   }
 
   /** Serves until it is told to stop; `onStarted`: from now on it takes orders. @returns the exit code. */
@@ -153,8 +163,10 @@ export class Server {
   }
 
   #describe(): string {
-    const { target, generation } = this.#arbiter.state;
-    return `${count(target, 'worker')}, generation ${generation}`;
+    const { state, readyWorkers } = this.#arbiter;
+    const { target, generation } = state;
+    const some = readyWorkers < target ? `${readyWorkers} of ` : '';
+    return `${some}${count(target, 'worker')}, generation ${generation}`;
   }
 
   #onStop(): void {

@@ -1,8 +1,12 @@
 /** `tunicorn check`: reads the configuration, and tells what would be served. Imports no application. */
+import { requireHooks } from '../arbiter/hooks-module.ts';
+import { requireNames } from '../arbiter/rights.ts';
 import { readSettings } from '../arbiter/settings.ts';
 import { shownPath } from '../config/file.ts';
 import type { Loaded } from '../config/load.ts';
+import type { Settings } from '../config/options.ts';
 import { renderChosen, renderHelp } from '../config/render.ts';
+import { UserError } from '../errors.ts';
 import { requireApplication } from './application.ts';
 import type { CommandOptions } from './main.ts';
 
@@ -16,9 +20,30 @@ export async function check(
     print(renderHelp(columns));
     return 0;
   }
-  requireApplication(loaded.settings);
+  const { settings } = loaded;
+  requireApplication(settings);
+  await requireWhatIsNamed(settings, env);
   print(report(loaded, cwd));
   return 0;
+}
+
+/** @throws UserError with all that is not there */
+async function requireWhatIsNamed(settings: Settings, env: CommandOptions['env']): Promise<void> {
+  const questions = [
+    () => requireNames({ user: settings.user, group: '' }),
+    () => requireNames({ user: '', group: settings.group }),
+    () => requireHooks(settings, { ...env }),
+  ];
+  const mistakes: string[] = [];
+  for (const ask of questions) {
+    try {
+      await ask();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      mistakes.push(error.message);
+    }
+  }
+  if (mistakes.length > 0) throw new UserError(mistakes.join('\n'));
 }
 
 function report(loaded: Loaded, cwd: string): string {

@@ -2,12 +2,12 @@
 import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Answer, Order } from '../arbiter/control-server.ts';
-import { findServers, type ServerInfo } from '../arbiter/runtime-dir.ts';
+import type { ServerInfo } from '../arbiter/runtime-dir.ts';
 import { UserError } from '../errors.ts';
 import type { Status } from '../status.ts';
 import type { Command } from './commands.ts';
 import type { CommandOptions } from './main.ts';
-import { chooseServer, rightsHint } from './servers.ts';
+import { chooseServer, ownerOf, rightsHint } from './servers.ts';
 import { renderStatus } from './status-page.ts';
 
 /** What stands on the line behind the command. */
@@ -102,7 +102,7 @@ async function run(
   const line: Line = { words, flags: new Set(Object.keys(values).filter((key) => values[key] === true)) };
   const order = shape.order(line);
   const wanted = { pid: textOf(values.pid), chdir: textOf(values.chdir), cwd: options.cwd };
-  const server = chooseServer(wanted, findServers());
+  const server = chooseServer(wanted);
   const began = performance.now();
   const answer = await ask(server, order, shape.patienceMs ?? PATIENCE_MS);
   if (!answer.ok) throw new UserError(answer.text);
@@ -185,7 +185,8 @@ function ask(server: ServerInfo, order: Order, patienceMs: number): Promise<Answ
 }
 
 function connectionError({ pid, control }: ServerInfo, code: string): string {
-  if (code === 'EACCES') return `You may not give orders to the server with pid ${pid}: ${rightsHint(pid)}`;
+  if (code === 'EACCES')
+    return `You may not give orders to the server with pid ${pid}: ${rightsHint(ownerOf(pid))}`;
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return `The server (pid ${pid}) is just ending.`;
   return `The server (pid ${pid}) cannot be reached by ${control}: ${code}.`;
 }

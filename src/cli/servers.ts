@@ -2,7 +2,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isAlive } from '../arbiter/alive.ts';
-import { findServers, type ServerInfo } from '../arbiter/runtime-dir.ts';
+import { userName } from '../arbiter/rights.ts';
+import { findServerOf, findServers, type ServerInfo } from '../arbiter/runtime-dir.ts';
 import { UserError } from '../errors.ts';
 
 export interface Wanted {
@@ -13,35 +14,62 @@ export interface Wanted {
   readonly cwd: string;
 }
 
+/** How the machine is looked at. */
+export interface Look {
+  readonly servers: () => readonly ServerInfo[];
+  readonly serverOf: (pid: number) => ServerInfo | undefined;
+  /** The user of a process; null when it has ended. */
+  readonly ownerOf: (pid: number) => number | null;
+}
+
+const REAL: Look = { servers: findServers, serverOf: findServerOf, ownerOf };
+
 /**
- * `--pid` decides; else the server of the folder of `--chdir`, or of the current one; else the only one there is.
+ * `--pid` decides; else the server of the folder of `--chdir`, or of the current one; else the only one there is. What
+ * belongs to another user is never meant by itself.
  * @throws UserError when none or several fit, with what to type
  */
-export function chooseServer(wanted: Wanted, servers: readonly ServerInfo[] = findServers()): ServerInfo {
-  if (wanted.pid !== '') return byPid(wanted, servers);
+export function chooseServer(wanted: Wanted, look: Look = REAL): ServerInfo {
+  if (wanted.pid !== '') return byPid(wanted, look);
+  const servers = look.servers();
   const folder = resolve(wanted.cwd, wanted.chdir);
-  const here = servers.filter((server) => server.folder === folder);
-  const [only] = here.length > 0 || wanted.chdir !== '' ? here : servers;
-  const fitting = here.length > 0 || wanted.chdir !== '' ? here : servers;
+  const open = servers.filter((server) => server.isOpen);
+  const here = open.filter((server) => server.folder === folder);
+  const fitting = here.length > 0 || wanted.chdir !== '' ? here : open;
+  const [only] = fitting;
   if (only !== undefined && fitting.length === 1) return only;
   if (fitting.length > 1)
     throw new UserError(`Which server? There are ${fitting.length}:\n${table(fitting)}`);
-  const others = servers.length === 0 ? '' : ` Elsewhere there are:\n${table(servers)}`;
+  const closed = servers.filter((server) => !server.isOpen);
+  const none = wanted.chdir === '' ? 'No Tunicorn of yours runs here.' : `No Tunicorn runs in ${folder}.`;
+  const elsewhere = open.length === 0 ? '' : ` Elsewhere there are:\n${table(open)}`;
+  if (closed.length > 0) throw new UserError(`${none}${elsewhere}${forbidden(closed, look)}`);
   throw new UserError(
-    wanted.chdir === ''
-      ? 'No Tunicorn runs here. Start one with: tunicorn APP'
-      : `No Tunicorn runs in ${folder}.${others}`,
+    wanted.chdir === '' ? 'No Tunicorn runs here. Start one with: tunicorn APP' : `${none}${elsewhere}`,
   );
 }
 
-function byPid({ pid: text, cwd }: Wanted, servers: readonly ServerInfo[]): ServerInfo {
+function byPid({ pid: text, cwd }: Wanted, look: Look): ServerInfo {
   const pid = /^\d+$/.test(text) ? Number(text) : readPid(resolve(cwd, text));
-  const found = servers.find((server) => server.pid === pid);
-  if (found !== undefined) return found;
+  const found = look.serverOf(pid);
+  if (found?.isOpen) return found;
   if (!isAlive(pid)) throw new UserError(`Process ${pid}${from(text)} does not run. Its server has ended.`);
+  const owner = look.ownerOf(pid);
+  if (found !== undefined || (owner !== null && owner !== process.geteuid?.() && process.geteuid?.() !== 0)) {
+    throw new UserError(`You may not give orders to process ${pid}${from(text)}: ${rightsHint(owner)}`);
+  }
   throw new UserError(
-    `Process ${pid}${from(text)} runs, but is no Tunicorn whose folder can be seen. If it belongs to another user: ${rightsHint(pid)}`,
+    `Process ${pid}${from(text)} runs, but is no Tunicorn whose private folder can be found. Is it just starting?`,
   );
+}
+
+/** Servers of others: a line for each with its owner, and what to do. */
+function forbidden(servers: readonly ServerInfo[], look: Look): string {
+  const lines = servers.map(({ pid }) => {
+    const owner = look.ownerOf(pid);
+    return `    --pid ${pid}    of ${owner === null ? 'another user' : userName(owner)}`;
+  });
+  return `\nOther users have these, to which you may not give orders. Use sudo, or become that user:\n${lines.join('\n')}`;
 }
 
 function from(text: string): string {
@@ -61,16 +89,17 @@ function readPid(path: string): number {
   throw new UserError(`${path} is no pid file: a number should stand in it.`);
 }
 
-/** Who owns the process, and how to become him. */
-export function rightsHint(pid: number): string {
-  try {
-    const { uid } = statSync(`/proc/${pid}`);
-    return uid === 0
-      ? 'it is root’s; use sudo.'
-      : `it is that of user ${uid}; use sudo, or become that user.`;
-  } catch {
-    return 'use sudo.';
-  }
+/** Whose it is, and how to become him. */
+export function rightsHint(owner: number | null): string {
+  if (owner === null) return 'it belongs to another user; use sudo.';
+  return owner === 0
+    ? 'it is root’s; use sudo.'
+    : `it is that of user ${userName(owner)}; use sudo, or become that user.`;
+}
+
+/** The user of a process; null when it has ended. */
+export function ownerOf(pid: number): number | null {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? null;
 }
 
 function table(servers: readonly ServerInfo[]): string {

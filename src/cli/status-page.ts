@@ -1,4 +1,5 @@
 /** `tunicorn status` for people: a page for a terminal. */
+import { count } from '../count.ts';
 import type { FrontStatus, Status, WorkerStatus } from '../status.ts';
 
 /** @param columns of the terminal; addresses of requests are cut to fit */
@@ -16,7 +17,7 @@ export function renderStatus(status: Status, columns: number): string {
 function head({ version, pid, app, state, uptime, generation, listen, target, min, max }: Status): string[] {
   const bounds = min === max ? '' : ` (${min} to ${max})`;
   return [
-    `${visible(app)}: ${state} for ${duration(uptime)}, generation ${generation}, ${target} workers${bounds}`,
+    `${visible(app)}: ${state} for ${duration(uptime)}, generation ${generation}, ${count(target, 'worker')}${bounds}`,
     `Tunicorn ${version}, pid ${pid}, listening at ${listen.join(', ')}`,
   ];
 }
@@ -60,18 +61,18 @@ function front({ slot, pid, state, rss, report }: FrontStatus): string {
   const what =
     report === null
       ? 'no figures'
-      : `${report.connections} connections, ${report.waiting} requests waiting, ${bytes(report.memory)} held, ${bytes(report.spooled)} spooled`;
+      : `${count(report.connections, 'connection')}, ${count(report.waiting, 'request', 'waiting')}, ${bytes(report.memory)} held, ${bytes(report.spooled)} spooled`;
   return `front ${slot + 1} (pid ${pid || '-'}): ${state}, ${what}${memory}`;
 }
 
 function totals({ queue, totals: { requests, statuses, retried, restarts } }: Status): string[] {
   const classes = new Map<string, number>();
-  for (const [status, count] of Object.entries(statuses)) {
+  for (const [status, number] of Object.entries(statuses)) {
     const name = status === '499' ? 'client left' : `${status[0]}xx`;
-    classes.set(name, (classes.get(name) ?? 0) + count);
+    classes.set(name, (classes.get(name) ?? 0) + number);
   }
   const list = (entries: Iterable<readonly [string, number]>) =>
-    [...entries].map(([name, count]) => `${name} ${count}`).join(', ');
+    [...entries].map(([name, number]) => `${name} ${number}`).join(', ');
   const replaced = list(Object.entries(restarts));
   const lines = [
     `queue: ${queue.waiting} waiting${queue.waiting > 0 ? `, the first for ${duration(queue.oldest)}` : ''}`,
@@ -91,10 +92,10 @@ export function duration(seconds: number): string {
 }
 
 /** `512 B`, `34.5 MiB`. */
-export function bytes(count: number): string {
+export function bytes(amount: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let unit = 0;
-  let value = count;
+  let value = amount;
   for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

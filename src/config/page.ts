@@ -53,7 +53,7 @@ The stronger source wins, option by option:
 
 Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
 with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. \`tunicorn check\` reads
-everything, tells every mistake, and starts nothing. A reload (HUP) reads all of it anew; the last column says what it takes up.`;
+everything, tells every mistake, an unknown user, group or module of hooks included, and starts nothing. A reload (HUP) reads all of it anew; the last column says what it takes up.`;
 
 const FILES = `## The configuration file
 

@@ -23,6 +23,7 @@ PORT and FORWARDED_ALLOW_IPS.
 
 /** The names by which a value is shown in help where a row names none. */
 const PLACEHOLDERS: Partial<Record<ValueType, string>> = {
+  address: 'ADDRESS',
   addresses: 'ADDRESS',
   count: 'N',
   seconds: 'SECONDS',

@@ -48,6 +48,9 @@ const SINGLE = {
   'worker-kind': (text: string): WorkerKind => workerKind(text),
   'log-level': (text: string): LogLevel => level(text),
   umask: (text: string): number => umask(text),
+  /** Empty for none. */
+  address: (text: string, { folder }: Context): string =>
+    text.trim() === '' ? '' : fullAddress(text, folder),
   folder: (text: string, { folder }: Context): string => existingFolder(text, folder),
   file: (text: string, { folder }: Context): string => (text === '' ? '' : resolve(folder, text)),
   'log-file': (text: string, { folder }: Context): string =>
@@ -178,6 +181,13 @@ function address(text: string, from: string): string {
   const parsed = parseAddress(text.trim());
   if (parsed.kind !== 'unix') return formatAddress(parsed);
   return formatAddress(parseAddress(`unix:${resolve(from, parsed.path)}`));
+}
+
+/** The port that `--bind` adds to a host alone would be that of the site. */
+function fullAddress(text: string, from: string): string {
+  const full = address(text, from);
+  if (/^(unix|fd):/.test(full) || /:\d+$/.test(text.trim())) return full;
+  throw new UserError('A good value names a port or a path: 127.0.0.1:9100, :9100, unix:/run/site.sock.');
 }
 
 function network(text: string): string {

@@ -1,3 +1,4 @@
+import { count } from '../count.ts';
 import { type AccessEntry, type AccessFormat, compileAccessFormat } from './access-format.ts';
 import { LineWriter } from './line-writer.ts';
 
@@ -21,7 +22,9 @@ export class AccessLog {
     this.#writer = new LineWriter({
       fd,
       onLost: (lines) =>
-        warn(`${lines} lines of the access log were lost: its disk is full or its reader too slow`),
+        warn(
+          `${count(lines, 'line', 'of the access log')} ${lines === 1 ? 'was' : 'were'} lost: its disk is full or its reader too slow`,
+        ),
     });
   }
 

@@ -232,7 +232,7 @@ describe('scale', () => {
     ['1', '1 1 1', '1 worker from now on'],
     ['+1', '3 3 3', '3 workers from now on'],
     ['-1', '1 1 1', '1 worker from now on'],
-    ['-9999', '1 1 1', '1 worker from now on'],
+    ['-9999', '1 1 1', '1 worker from now on: there must be 1 at least'],
     ['2..8', '2 2 8', '2 to 8 workers from now on'],
     ['3..8', '3 3 8', '3 to 8 workers from now on'],
     ['0..2', '0 2 2', '0 to 2 workers from now on'],
@@ -247,9 +247,28 @@ describe('scale', () => {
     const desk = new Desk();
     expect(desk.orders.scale(order)).toEqual({
       ok: false,
-      text: 'A good value is a whole number from 1 up, a range such as 2..8, or auto.',
+      text: `"${order}" is no number of workers. Good ones are a whole number from 1 up, a range such as 2..8, auto, and a step such as +1 or -1.`,
     });
     expect(desk.changes).toEqual([]);
+  });
+
+  test.each<[string, string, string]>([
+    ['-2', '1 1 2', '1 to 2 workers from now on: there must be 1 at least'],
+    ['-1', '1 1 3', '1 to 3 workers from now on: there must be 1 at least'],
+    ['-9', '1 1 1', '1 worker from now on: there must be 1 at least'],
+  ])('a range by %s', (order, bounds, text) => {
+    const desk = ranged();
+    expect(desk.orders.scale(order)).toEqual({ ok: true, text });
+    expect(desk.bounds).toBe(bounds);
+  });
+
+  test('0..N by a step that leaves none', () => {
+    const desk = new Desk();
+    desk.orders.scale('0..2');
+    expect(desk.orders.scale('+1').text).toBe('1 to 3 workers from now on');
+    desk.orders.scale('0..3');
+    expect(desk.orders.scale('-1').text).toBe('0 to 2 workers from now on');
+    expect(desk.orders.scale('-5').text).toBe('0 to 1 workers from now on: the most must be 1 at least');
   });
 
   test('not below one worker for each front', () => {
@@ -257,7 +276,7 @@ describe('scale', () => {
     desk.state.fronts.push({ ...desk.state.fronts[0] } as State['fronts'][number]);
     expect(desk.orders.scale('1')).toMatchObject({
       ok: false,
-      text: expect.stringContaining('There are 2 fronts'),
+      text: '1 worker would be too few: there are 2 fronts, and each needs one (--fronts).',
     });
     expect(desk.orders.scale('0..4')).toMatchObject({ ok: false });
     expect(desk.orders.scale('2..4')).toMatchObject({ ok: true });

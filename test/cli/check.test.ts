@@ -70,12 +70,45 @@ keep-alive = 2   (tunicorn.toml:3)
   it.each([
     [['check', '--treads', '1'], 'There is no option --treads'],
     [['check'], 'None was named'],
+    [
+      ['check', 'a:b', '--metrics', 'nonsense'],
+      '"nonsense" is no good value for --metrics. A good value names a port',
+    ],
+    [['check', 'a:b', '--user', 'no-such-user'], 'There is no user no-such-user. Name an existing one'],
+    [
+      ['check', 'a:b', '--user', 'no-such-user', '--group', 'no-such-group'],
+      'create it first.\nThere is no group no-such-group. Name an existing one',
+    ],
     [['check', 'a:b', 'c:d'], 'One application at a time'],
     [['check', '-c', 'nothing.py'], 'The configuration file nothing.py cannot be read: there is none.'],
     [['check', '-c', 'folder'], 'The configuration file folder cannot be read: it is a folder.'],
   ])('refuses %j', async (argv, message) => {
     mkdirSync(join(cwd, 'folder'));
     await expect(tunicorn(...argv)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['hooks', 'raise SystemExit("executed")', ''],
+    ['pkg.hooks', '', ''],
+    ['turns', '', 'turns'],
+    ['pkg.turns', '', 'pkg.turns'],
+    ['nowhere.turns', '', 'nowhere'],
+    ['hooks.turns', '', 'hooks.turns'],
+  ])('looks for the module of --hooks %s, and executes nothing', async (hooks, text, missing) => {
+    mkdirSync(join(cwd, 'pkg'));
+    for (const [file, content] of [
+      ['hooks.py', text],
+      ['pkg/__init__.py', 'raise SystemExit("executed")'],
+      ['pkg/hooks.py', ''],
+    ] as const)
+      writeFileSync(join(cwd, file), content);
+    const check = tunicorn('check', 'a:b', '--hooks', hooks, '--python', python().path);
+    if (missing === '') expect((await check).code).toBe(0);
+    else {
+      await expect(check).rejects.toThrow(
+        `Cannot load the hooks: there is no module ${missing} in ${cwd} or elsewhere on Python's path.`,
+      );
+    }
   });
 
   it.each([['--help'], ['--version']])('shows the options with %s', async (flag) => {

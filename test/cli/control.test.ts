@@ -1,6 +1,6 @@
 /** The control command against a real server, and against what may be there instead. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { fetchOnce } from '../support/client.ts';
 import {
   cleanEnvironment,
   hasModule,
+  hasProgram,
   PYTHON,
   ROOT,
   type Server,
@@ -41,16 +42,17 @@ interface Said {
 
 function tunicorn(
   args: readonly string[],
-  more: { cwd?: string; env?: Record<string, string> } = {},
+  more: { cwd?: string; env?: Record<string, string>; command?: string[] } = {},
 ): Promise<Said> {
-  const { cwd = site, env = {} } = more;
+  const { cwd = site, env = {}, command = [] } = more;
+  const [program = '', ...words] = [...command, join(ROOT, 'bin/tunicorn'), ...args];
   const options = {
     cwd,
     env: cleanEnvironment({ XDG_RUNTIME_DIR: runtime, TMPDIR: runtime, ...env }),
     timeout: 50_000,
   };
   return new Promise((resolve) => {
-    execFile(join(ROOT, 'bin/tunicorn'), [...args], options, (error, out, said) => {
+    execFile(program, words, options, (error, out, said) => {
       resolve({ code: error === null ? 0 : Number(error.code), out, error: said });
     });
   });
@@ -183,7 +185,8 @@ test('a reload that fails: status 1, and the traceback', async () => {
 describe('mistakes', () => {
   test.each([
     [['scale'], /This is not how it is called\.\n[\s\S]*tunicorn scale \+1/],
-    [['scale', 'many'], /A good value is a whole number/],
+    [['scale', 'many'], /"many" is no number of workers\. Good ones are a whole number/],
+    [['scale', '0'], /"0" is no number of workers/],
     [['recycle', 'one'], /"one" is no number of a worker/],
     [['recycle', '4711'], /There is no worker 4711: there are \d/],
     [['stacks', '4711'], /There is no worker 4711/],
@@ -247,6 +250,37 @@ test('a pid file, or a number, names a server from anywhere', async () => {
     expect((await tunicorn(['status', '--pid', pid], { cwd: '/' })).code).toBe(0);
   }
 });
+
+test('--pid finds a server that was started with other variables', async () => {
+  const empty = mkdtempSync('/tmp/none-');
+  const env = { XDG_RUNTIME_DIR: empty, TMPDIR: empty };
+  const { code, out } = await tunicorn(['status', '--pid', join(site, 'pid')], { env, cwd: '/' });
+  rmSync(empty, { recursive: true });
+  expect([code, out]).toEqual([0, expect.stringContaining(`pid ${server.pid}`)]);
+});
+
+test.skipIf(process.geteuid?.() !== 0 || !hasProgram('setpriv'))(
+  'a server of another user is named with its owner, and what to do',
+  async () => {
+    chmodSync(runtime, 0o755);
+    const command = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const other = (args: readonly string[]) => tunicorn(args, { cwd: '/', command });
+    expect(await other(['status'])).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(
+        new RegExp(
+          `No Tunicorn of yours runs here\\.\n.*may not give orders.*sudo[\\s\\S]*--pid ${server.pid}    of root`,
+        ),
+      ),
+    });
+    expect((await other(['stop', '--pid', String(server.pid)])).error).toContain(
+      `You may not give orders to process ${server.pid}: it is root’s; use sudo.`,
+    );
+    expect((await other(['status', '--pid', String(process.pid)])).error).toContain(
+      'it is root’s; use sudo.',
+    );
+  },
+);
 
 test('a busy --metrics address is told like any other', async () => {
   const other = createServer().listen(0, '127.0.0.1');

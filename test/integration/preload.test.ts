@@ -162,6 +162,80 @@ describe('--preload', () => {
   });
 });
 
+const FORK_HOOKS = `
+import os
+
+IMPORTED = os.getpid()
+SEEN = []
+os.register_at_fork(before=lambda: SEEN.append("before"))
+os.register_at_fork(
+    after_in_child=lambda: SEEN.append("child" if os.getpid() != IMPORTED else "wrong"),
+    after_in_parent=lambda: SEEN.append("parent"),
+)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [("%d %d %s" % (IMPORTED, os.getpid(), " ".join(SEEN))).encode()]
+`;
+
+test("the application's own os.register_at_fork hooks run at every fork of a worker", async () => {
+  writeFileSync(join(folder, 'app.py'), FORK_HOOKS);
+  await using server = await startTunicorn({ args: ['--preload', 'app'], cwd: folder });
+  for (const parents of [[], ['before', 'parent']]) {
+    const { zygotes, workers } = await family(server);
+    expect(workers).toHaveLength(1);
+    const [imported, pid, ...seen] = (await get(server, '/')).body.toString().split(' ');
+    expect([imported, pid].map(Number)).toEqual([zygotes[0], workers[0]]);
+    // What the parent has seen before is copied.
+    expect(seen).toEqual([...parents, 'before', 'child']);
+    process.kill(Number(pid), 'SIGKILL');
+    await server.waitForLog(parents.length === 0 ? /Worker 2 .* is ready/ : /Worker 3 .* is ready/);
+  }
+});
+
+const PLAIN = `
+import os
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+`;
+
+test('a reload takes up --preload, and lets go of it; with broken code nothing has changed', async () => {
+  const settle = (preload: boolean, code = PLAIN) => {
+    writeFileSync(join(folder, 'tunicorn.toml'), `app = "app"\nworkers = 2\npreload = ${preload}\n`);
+    writeFileSync(join(folder, 'app.py'), code);
+  };
+  settle(false);
+  await using server = await startTunicorn({ args: [], cwd: folder });
+  const zygotes = async () => (await family(server)).zygotes.length;
+  const forked = async () => (await family(server)).workers.length;
+  // Workers that were started alone are children of the arbiter, too.
+  expect([await zygotes(), await forked()]).toEqual([2, 0]);
+  let replacements = 0;
+  for (const [preload, code, expected, how] of [
+    [true, '1 / 0', [2, 0], 'The reload failed'],
+    [true, PLAIN, [1, 2], 'Reloaded: 2 workers of generation'],
+    [false, '1 / 0', [1, 2], 'The reload failed'],
+    [false, PLAIN, [2, 0], 'Reloaded: 2 workers of generation'],
+  ] as const) {
+    settle(preload, code);
+    const before = server.log().length;
+    server.signal('SIGHUP');
+    await expect.poll(() => server.log().slice(before), TIMEOUT).toContain(how);
+    expect(server.log().slice(before)).not.toContain('until a restart');
+    await expect.poll(async () => [await zygotes(), await forked()], TIMEOUT).toEqual(expected);
+    // One that dies is replaced by one of the same kind.
+    settle(preload);
+    const victim = await pidOf(server);
+    process.kill(victim, 'SIGKILL');
+    replacements++;
+    const killed = () => server.log().match(/was killed by SIGKILL/g)?.length;
+    await expect.poll(killed, TIMEOUT).toBe(replacements);
+    await expect.poll(async () => [await zygotes(), await forked()], TIMEOUT).toEqual(expected);
+    expect(await pidOf(server)).not.toBe(victim);
+  }
+});
+
 const METRICS = `
 import os
 import prometheus_client

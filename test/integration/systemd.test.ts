@@ -154,6 +154,40 @@ describe('notification', () => {
     },
   );
 
+  test('READY with the first of several workers, and a new status when all are ready', async () => {
+    const code = `import pathlib
+try:
+    open(os.environ["SITE"] + "/first", "x")
+except FileExistsError:
+    while not os.path.exists(os.environ["SITE"] + "/go"):
+        time.sleep(0.02)
+TEXT = "first"
+`;
+    writeFileSync(join(site, 'code'), code);
+    await using server = await start({ notify: 'path' }, { args: ['-w', '3'], ready: 'NOTIFY' });
+    expect(messages(server)).toEqual([`READY=1\nMAINPID=${server.pid}\nSTATUS=1 of 3 workers, generation 1`]);
+    expect(server.log()).not.toContain('Ready: ');
+    expect(await body(server)).toBe('first');
+    writeFileSync(join(site, 'go'), '');
+    await server.waitForLog('Ready: 3 workers');
+    await expect
+      .poll(() => messages(server).at(-1), { timeout: 10_000 })
+      .toBe('STATUS=3 workers, generation 1');
+  });
+
+  test('with 0..N READY once the front listens: broken code is found at the first request', async () => {
+    writeFileSync(join(site, 'code'), '1 / 0');
+    await using server = await start(
+      { notify: 'path' },
+      { args: ['-w', '0..2', '--queue-timeout', '2'], ready: 'NOTIFY' },
+    );
+    expect(messages(server)).toEqual([`READY=1\nMAINPID=${server.pid}\nSTATUS=0 workers, generation 1`]);
+    expect((await fetchOnce({ port: server.port }, '/')).status).toBe(503);
+    expect(server.log()).toContain('ZeroDivisionError');
+    writeFileSync(join(site, 'code'), 'TEXT = "mended"');
+    await expect.poll(() => body(server), { timeout: 20_000 }).toBe('mended');
+  });
+
   test('RELOADING with the time, and READY again, also when the code is broken', async () => {
     await using server = await start({ notify: 'path', sockets: [['web', 'tcp']] });
     await server.waitForLog('NOTIFY');

@@ -47,6 +47,6 @@ describe('AccessLog', () => {
     log.write({ ...entry, startedAt: performance.now() });
     await log.flush();
     closeSync(fd);
-    expect(warnings).toEqual([expect.stringContaining('1 lines of the access log were lost')]);
+    expect(warnings).toEqual([expect.stringContaining('1 line of the access log was lost')]);
   });
 });
