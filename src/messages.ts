@@ -3,6 +3,7 @@
  * channel; the arbiter and a worker over a socket pair on the worker's descriptor 3, one JSON object a line.
  */
 import type { Settings } from './config/options.ts';
+import type { Control } from './config/values.ts';
 
 /** A listening socket that the front inherits. */
 export interface Listener {
@@ -162,6 +163,8 @@ export interface WorkerStart {
   readonly app: string;
   readonly gateway: string;
   readonly threads: number;
+  /** How orders reach a worker of one thread while it runs a request. */
+  readonly control: Control;
   readonly multiprocess: boolean;
   /** Folder to work in, which is on `sys.path` behind the folders of `pythonpath`, as with gunicorn. */
   readonly chdir: string;

@@ -20,6 +20,8 @@ class Start(NamedTuple):
     app: str
     gateway: str
     threads: int
+    #: `signal` or `thread`.
+    control: str
     multiprocess: bool
     chdir: str
     pythonpath: List[str]
@@ -42,6 +44,7 @@ def parse_start(values: Dict[str, Any]) -> Start:
         app=values["app"],
         gateway=values["gateway"],
         threads=values["threads"],
+        control=values["control"],
         multiprocess=values["multiprocess"],
         chdir=values["chdir"],
         pythonpath=values["pythonpath"],

@@ -21,7 +21,19 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional
 from .arbiter import Arbiter, poll_once
 from .errorlog import ErrorLog
 from .interrupt import RequestTimeout
-from .protocol import ABANDON, DRAIN, DUMP, INTERRUPT, REOPEN, STACK, FrameError, encode, encode_fields
+from .protocol import (
+    ABANDON,
+    DRAIN,
+    DUMP,
+    INTERRUPT,
+    RECALL,
+    RECALLED,
+    REOPEN,
+    STACK,
+    FrameError,
+    encode,
+    encode_fields,
+)
 from .session import Session
 from .stacks import all_stacks, stack_of
 
@@ -67,6 +79,11 @@ class Control:
         # One object: a new bound method each time would never be the one that is installed.
         self._handler: Callable[[int, Optional[FrameType]], None] = self._on_signal
 
+    @property
+    def by_signal(self) -> bool:
+        """Whether orders are taken also while the application computes."""
+        return self._by_signal
+
     def use_signal(self) -> None:
         """Installs the handler, then asks for the signal (in this order: unhandled, SIGIO ends a process)."""
         self._by_signal = True
@@ -75,6 +92,10 @@ class Control:
             signal.signal(signal.SIGIO, self._handler)
             _raise_sigio(self._arbiter.descriptor, True)
         self.drain()
+
+    def use_thread(self) -> None:
+        """Takes orders in a thread: no signal reaches the application's C code."""
+        self._watch_from_thread()
 
     def attach(self, session: Session) -> None:
         """Takes orders from this session from now on."""
@@ -94,6 +115,8 @@ class Control:
             getsignal(_SIGIO) is not self._handler or _SIGIO in pthread_sigmask(SIG_BLOCK, ())
         ):
             self._by_signal = False
+            for lane in self.lanes:
+                lane.gathers = False
             self._log.log(
                 "warning",
                 "The application uses SIGIO, by which the front reaches a busy worker; a thread does it from now on.",
@@ -126,8 +149,8 @@ class Control:
                 data = session.control.recv(4096, socket.MSG_DONTWAIT)
                 if not data:
                     break
-                for kind, _flags, ident, _head, _body in session.decoder.push(data):
-                    self._take(kind, ident, session)
+                for kind, _flags, ident, head, _body in session.decoder.push(data):
+                    self._take(kind, ident, head)
         except BlockingIOError:
             return True
         except (FrameError, OSError):
@@ -135,7 +158,7 @@ class Control:
         session.cut()
         return False
 
-    def _take(self, kind: int, ident: int, session: Session) -> None:
+    def _take(self, kind: int, ident: int, head: str) -> None:
         if kind == ABANDON:
             self.abandoned[ident] = None
             if len(self.abandoned) > _ABANDONED_LIMIT:
@@ -143,17 +166,29 @@ class Control:
                 self.abandoned.pop(list(self.abandoned)[0], None)
         elif kind == DRAIN:
             self.draining = True
-            session.stop_reading()
+            if self._session:
+                self._session.stop_reading()
         elif kind == DUMP:
-            self._dump(ident, session)
+            self._dump(ident)
         elif kind == INTERRUPT:
             for lane in self.lanes:
                 if lane.interrupt(ident, self._frame):
                     self._overdue = lane
+        elif kind == RECALL:
+            self.lanes[int(head.partition("\0")[2])].recall(self._frame)
         elif kind == REOPEN:
             self.reopen()
 
-    def _dump(self, ident: int, session: Session) -> None:
+    def recalled(self, number: int, idents: List[int]) -> None:
+        """Tells the front which requests this lane has given up."""
+        fields = [("lane", number), ("ids", " ".join(map(str, idents)))]
+        self._send(encode(RECALLED, head=encode_fields(fields)))
+
+    def _send(self, data: bytes) -> None:
+        if self._session:
+            send_all(self._session, data)
+
+    def _dump(self, ident: int) -> None:
         head, text = b"", ""
         if ident == 0:
             text = all_stacks(self.lanes, self._frame)
@@ -162,7 +197,7 @@ class Control:
                 text = stack_of(lane, self._frame)
                 head = encode_fields([("thread", "lane-%d" % lane.number)])
         body = text.encode("utf-8", "backslashreplace")
-        send_all(session, encode(STACK, ident=ident, head=head, body=body))
+        self._send(encode(STACK, ident=ident, head=head, body=body))
 
     def _on_signal(self, _number: int, frame: Optional[FrameType]) -> None:
         # A second signal may interrupt this very handler: it only leaves a note.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from socket import socket
+from collections import deque
+from socket import MSG_DONTWAIT, socket
 from threading import get_ident
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
 from .headers import encode_head
-from .interrupt import RequestTimeout, ThreadWindow, Window
+from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
     LAST,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 _READ = 64 * 1024
 _READ_LONG = 1024 * 1024
 
+#: A finished answer waits so long at most for those of the requests behind it, unless one of them takes its time.
+_GATHER_SECONDS = 0.001
+
 
 class Lane:
     """Serves one connection after another (a front may be replaced), one request at a time."""
@@ -48,6 +53,20 @@ class Lane:
         # Without hooks a request costs nothing for them.
         self._run = self.run_with_hooks if worker.hooks.around_requests else self.run
         self._socket: socket
+        self._decoder = Decoder()
+        #: What was read and not begun. The lane takes from its head; RECALL, perhaps in another thread, from its tail:
+        #: each goes to exactly one of them.
+        self._waiting: Deque[Frame] = deque()
+        #: Finished answers that leave with the next write.
+        self._finished: List[bytes] = []
+        #: When the first of them may have been finished.
+        self._since = 0.0
+        #: Whether answers wait for each other at all. Not where nobody could send them while the next request runs.
+        self.gathers = False
+        #: It waits for requests: it has nothing in hand.
+        self._reading = False
+        #: RECALL came at a bad moment: it is obeyed at the next good one.
+        self._recall = False
         #: When what runs here may be interrupted.
         self.window = self.make_window()
         self._environ: Environ = {}
@@ -61,16 +80,33 @@ class Lane:
         """Answers what comes until the connection ends."""
         self._socket, self._lost = connection, False
         self.window.thread = get_ident()
-        decoder = Decoder()
+        decoder = self._decoder = Decoder()
+        waiting = self._waiting = deque()
+        self._finished = []
+        self._reading = False
         try:
             while not self._lost:
-                missing = decoder.missing
-                data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
-                if not data:
-                    return
-                for frame in decoder.push(data):
-                    if not self._lost:
-                        self.take(frame)
+                if self._recall:
+                    self._reading = False
+                    self.give_up()
+                if self._finished and self.is_due():
+                    self.write(b"")
+                try:
+                    frame = waiting.popleft()
+                except IndexError:
+                    self._reading = True
+                    # A signal from here on finds it reading; one just before it must not wait for the next request.
+                    if self._recall:
+                        continue
+                    missing = decoder.missing
+                    data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
+                    self._reading = False
+                    if not data:
+                        return
+                    waiting.extend(decoder.push(data))
+                    self._since = perf_counter()
+                    continue
+                self.take(frame)
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
@@ -96,6 +132,8 @@ class Lane:
         try:
             try:
                 window.begin(ident)
+                if self._recall:
+                    self.give_up()
                 self._run(response, flags, body)
             finally:
                 window.end()
@@ -160,7 +198,7 @@ class Lane:
         response.complete = True
         fields = [("error", type(error).__name__), ("message", describe(error)[:2000])]
         body = trace.encode("utf-8", "backslashreplace")[-100_000:]
-        self.write(encode(FAILED, ident=response.ident, head=encode_fields(fields), body=body))
+        self.write_last(encode(FAILED, ident=response.ident, head=encode_fields(fields), body=body))
 
     def log_failure(self, response: Response, error: BaseException, what: str) -> str:
         """One entry in the error log. Gives the traceback, from the application's first frame on."""
@@ -190,21 +228,96 @@ class Lane:
         )
         self.write(encode(RESPONSE, flags=LAST, ident=ident, head=head, body=body))
 
+    def check(self) -> None:
+        """A good moment for orders that came at a bad one: between two steps of the application."""
+        self.window.check()
+        if self._recall:
+            self.give_up()
+
     def has_left(self, ident: int) -> bool:
         """Whether nobody waits for further blocks of this answer."""
-        self.window.check()
+        self.check()
         return self._lost or ident in self._abandoned
 
     def write(self, data: bytes, more: Union[bytes, memoryview] = b"") -> None:
         """Sends to the front; what it cannot get any more is dropped."""
         if self._lost:
             return
+        if self._finished:
+            self._finished.append(data)
+            data = b"".join(self._finished)
+            self._finished = []
+            self._since = perf_counter()
         try:
             self._socket.sendall(data)
             if more:
                 self._socket.sendall(more)
         except OSError:
             self._lost = True
+
+    def write_last(self, data: bytes) -> None:
+        """Sends the last frame of an answer: together with those that follow, when others wait behind it."""
+        if self.gathers and self._waiting:
+            self._finished.append(data)
+        else:
+            self.write(data)
+
+    def is_due(self) -> bool:
+        """Whether finished answers should leave before the next request begins."""
+        return not (self.gathers and self._waiting) or perf_counter() - self._since > _GATHER_SECONDS
+
+    def recall(self, frame: Optional[FrameType]) -> None:
+        """Sends what is finished, and gives up what has not been begun. `frame`: what the signal interrupted."""
+        in_application = self.window.open and frame is not None and not is_ours(frame)
+        if in_application or not self.gathers:
+            self.give_up()
+            return
+        if self._reading:
+            self.give_back()
+            return
+        self._recall = True
+        if self.window.ident:
+            # Perhaps in a write that waits for a slow client: then the next good moment is far.
+            self.give_back()
+
+    def give_up(self) -> None:
+        """RECALL, at a moment when nothing else of the lane's is half done; without the signal, in another thread."""
+        self._recall = False
+        if self.gathers:
+            if self._finished:
+                self.write(b"")
+            self.read_ahead()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Takes from the tail what waits; another thread may do so while the lane takes from the head."""
+        idents: List[int] = []
+        while True:
+            try:
+                frame = self._waiting.pop()
+            except IndexError:
+                break
+            if frame[0] == PING:
+                # The lane was empty when it was sent, so nothing is before it; its answer is due all the same.
+                self._waiting.append(frame)
+                break
+            idents.append(frame[2])
+        idents.reverse()
+        self.worker.control.recalled(self.number, idents)
+
+    def read_ahead(self) -> None:
+        """Reads what the front has sent meanwhile; what has been begun stays with the lane until the rest of it comes."""
+        try:
+            data = self._socket.recv(_READ, MSG_DONTWAIT)
+        except OSError:
+            return
+        self._waiting.extend(self._decoder.push(data))
+
+    def let_go(self) -> None:
+        """In a forked child: what waits is the parent's."""
+        self._lost = True
+        self._waiting.clear()
+        self._finished = []
 
     @property
     def title(self) -> str:

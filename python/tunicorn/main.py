@@ -116,7 +116,10 @@ def take_orders(start: Start, arbiter: Arbiter, log: ErrorLog) -> Control:
     """From now on the end of the arbiter ends the process, also while the application is loaded."""
     control = Control(arbiter, log)
     if start.threads == 1:
-        control.use_signal()
+        if start.control == "signal":
+            control.use_signal()
+        else:
+            control.use_thread()
     return control
 
 

@@ -71,7 +71,7 @@ class Response:
                 "start_response() was called twice without exc_info (PEP 3333, The start_response() Callable)"
             )
         self.head, self.length = encode_head(status, headers)
-        self.lane.window.check()
+        self.lane.check()
         return self.write
 
     def write(self, block: bytes) -> None:
@@ -81,7 +81,7 @@ class Response:
             self.send(block, self.is_last(block))
         elif block:
             self.lane.too_much(self)
-        self.lane.window.check()
+        self.lane.check()
 
     def is_last(self, block: bytes) -> bool:
         """Whether Content-Length says that nothing can follow this block."""
@@ -141,7 +141,7 @@ class Response:
         self.sent += len(block)
         header = HEADER.pack(kind, LAST if last else 0, 0, self.ident, len(head), len(block))
         if len(block) <= _JOIN_LIMIT:
-            self.lane.write(header + head + block)
+            (self.lane.write_last if last else self.lane.write)(header + head + block)
         else:
             self.lane.write(header + head, block)
 

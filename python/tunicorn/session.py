@@ -54,8 +54,11 @@ class Session:
             connection.close()
 
 
-def connect(start: Start, arbiter: Arbiter, deadline: float) -> Session:
-    """Connects lanes and control, tries until the deadline (monotonic seconds). Raises OSError after it."""
+def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> Session:
+    """Connects lanes and control, tries until the deadline (monotonic seconds). Raises OSError after it.
+
+    `batch`: requests that a lane may be sent before it has answered the first.
+    """
     while True:
         opened: List[socket.socket] = []
         try:
@@ -67,6 +70,7 @@ def connect(start: Start, arbiter: Arbiter, deadline: float) -> Session:
                         ("lane", lane),
                         ("capacity", 1),
                         ("order", "fifo"),
+                        ("batch", batch),
                     ]
                 )
                 opened.append(_open(start.gateway, encode(HELLO, head=hello)))

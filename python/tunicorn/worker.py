@@ -22,6 +22,10 @@ from .tracebacks import format_error
 _LASTED_SECONDS = 1.0
 _JOIN_SECONDS = 5.0
 
+#: Requests that a lane may be sent at once: as many as the front would send at most. Only where what waits in it can be
+#: taken back while the application runs, that is by a signal.
+_BATCH = 32
+
 
 class ConnectionTaken(Exception):
     """Somebody else has closed our connection: what stands under its number now may be anything."""
@@ -57,6 +61,8 @@ class Worker:
         kind = ThreadLane if start.threads > 1 else Lane
         self.lanes: List[Lane] = [kind(self, number) for number in range(start.threads)]
         control.lanes = self.lanes
+        for lane in self.lanes:
+            lane.gathers = control.by_signal
         control.reopen = lambda: log.reopen(start.error_logfile, start.captured)
         self._session: Optional[Session] = None
         self._forked = False
@@ -67,7 +73,12 @@ class Worker:
         deadline = monotonic() + GIVE_UP_SECONDS
         while not self.control.draining:
             try:
-                session = self._session = connect(self.start, self.arbiter, deadline)
+                session = self._session = connect(
+                    self.start,
+                    self.arbiter,
+                    batch=_BATCH if self.control.by_signal else 1,
+                    deadline=deadline,
+                )
             except OSError as error:
                 raise FrontLost(str(error)) from error
             self.control.attach(session)
@@ -89,6 +100,8 @@ class Worker:
         self._forked = True
         if self._session:
             self._session.close()
+        for lane in self.lanes:
+            lane.let_go()
         self.log.renew_lock()
 
     def _end_if_forked(self) -> None:

@@ -36,6 +36,7 @@ export function workerStart(
     ...what,
     app: settings.app,
     threads: settings.threads,
+    control: settings.control,
     // What wsgi.multiprocess means: another process may run the same application at the same time.
     multiprocess: settings.workers.max > 1,
     chdir: settings.chdir,

@@ -30,6 +30,9 @@ export interface WorkerRange {
 
 export type Retry = 'safe' | 'off';
 
+/** How orders reach a worker of one thread while it runs a request. */
+export type Control = 'signal' | 'thread';
+
 /** What a parser may need: the folder that relative paths start from, and the smallest good number. */
 export interface Context {
   readonly folder: string;
@@ -45,6 +48,7 @@ const SINGLE = {
   flag: (text: string): boolean => flag(text),
   workers: (text: string): WorkerRange => workerRange(text),
   retry: (text: string): Retry => retry(text),
+  control: (text: string): Control => control(text),
   'worker-kind': (text: string): WorkerKind => workerKind(text),
   'log-level': (text: string): LogLevel => level(text),
   umask: (text: string): number => umask(text),
@@ -135,6 +139,11 @@ export function workerRange(text: string): WorkerRange {
 function retry(text: string): Retry {
   if (text === 'safe' || text === 'off') return text;
   throw new UserError('Good values are safe and off.');
+}
+
+function control(text: string): Control {
+  if (text === 'signal' || text === 'thread') return text;
+  throw new UserError('Good values are signal and thread.');
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };

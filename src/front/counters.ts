@@ -42,8 +42,9 @@ export class Counters {
     this.#peak = Math.max(this.#peak, this.#busy);
   }
 
-  ended(serviceMs: number): void {
-    this.service.observe(serviceMs);
+  /** @param serviceMs null when nobody knows how long it ran, if at all */
+  ended(serviceMs: number | null): void {
+    if (serviceMs !== null) this.service.observe(serviceMs);
     this.#busy--;
   }
 

@@ -1,7 +1,7 @@
 /** The workers of a front: who is there, who may be given something, and who is to be replaced. */
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/options.ts';
-import type { Lane } from '../gateway/lane.ts';
+import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { FromFront, LaneReport, PeerReport } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { dumpStacks } from '../stack-file.ts';
@@ -30,10 +30,14 @@ export interface CrewOptions {
 }
 
 export interface CrewEvents {
-  /** The lane can take so many requests more. */
-  readonly onFree: (lane: Lane, count: number) => void;
+  /** The lane can be given requests. */
+  readonly onOpen: (lane: Lane) => void;
   /** The lane takes nothing for now. */
   readonly onHeld: (lane: Lane) => void;
+  /** The lane is no more. */
+  readonly onGone: (lane: Lane) => void;
+  readonly onAnswered: (lane: Lane, count: number) => void;
+  readonly onRecalled: (lane: Lane, jobs: readonly LaneJob[]) => void;
 }
 
 /** A worker that can be asked for its stacks answers sooner. */
@@ -74,6 +78,8 @@ export class Crew {
       onReady: (peer) => this.#onReady(peer),
       onPong: (peer, lane) => this.#onPong(peer, lane),
       onStack: (peer, stack) => this.#onStack(peer, stack),
+      onAnswered: events.onAnswered,
+      onRecalled: events.onRecalled,
       onLaneGone: (_peer, lane) => this.#onLaneGone(lane),
       onGone: (peer) => this.#onPeerGone(peer),
       warn: (message) => log.warning(message),
@@ -162,13 +168,14 @@ export class Crew {
   /** A request ran over its deadline: its worker gets nothing more, and is replaced. */
   overdue(job: Job, place: Place): void {
     this.drain(place.peer.id);
+    // Nothing may be started where an exception has torn through; those behind it run elsewhere.
+    if (place.lane.inFlight > place.lane.capacity) place.peer.recall(place.lane);
     this.#overdue.begin(job, place);
   }
 
-  /** A request has left its lane: answered, or lost with its worker. */
-  ended(job: Job, { lane, peer, lost }: Place & { readonly lost: boolean }): void {
+  /** A request has left its lane: answered, or `lost`, with its worker or because it was taken back. */
+  ended(job: Job, { peer, lost }: Place & { readonly lost: boolean }): void {
     if (!lost) this.#count(peer);
-    if (!lost && peer.usable && peer.lanes.has(lane)) this.#events.onFree(lane, 1);
     peer.settle();
     this.#overdue.end(job, peer);
   }
@@ -200,7 +207,7 @@ export class Crew {
 
   #welcome(lane: Lane): void {
     this.#heartbeat.forget(lane);
-    this.#events.onFree(lane, lane.capacity - lane.inFlight);
+    this.#events.onOpen(lane);
   }
 
   *#usableLanes(): Generator<Lane> {
@@ -219,7 +226,7 @@ export class Crew {
   }
 
   #onLaneGone(lane: Lane): void {
-    this.#events.onHeld(lane);
+    this.#events.onGone(lane);
     this.#heartbeat.forget(lane);
   }
 

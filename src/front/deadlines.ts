@@ -17,6 +17,11 @@ export class Deadlines {
     this.#clock = clock;
   }
 
+  /** Milliseconds of the clock by which they fall due. */
+  now(): number {
+    return this.#clock.now();
+  }
+
   /** A list whose items fall due `delayMs` after they were added; 0 means never. */
   list<T extends object>(delayMs: number, onDue: (item: T) => void): DeadlineList<T> {
     const arm = (at: number) => this.#arm(at);

@@ -1,21 +1,25 @@
 import type { Settings } from '../config/options.ts';
 import { HttpError } from '../errors.ts';
-import type { Lane } from '../gateway/lane.ts';
+import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { Counters } from './counters.ts';
 import { Crew, type CrewOptions, type CrewSettings } from './crew.ts';
-import type { DeadlineList } from './deadlines.ts';
+import type { DeadlineList, Deadlines } from './deadlines.ts';
 import { Job, type JobEvents } from './job.ts';
-import { Queue } from './queue.ts';
+import { Queue, type QueueLimits, SLOW_MS } from './queue.ts';
 
 /** The settings of these names. */
-export type DispatchSettings = CrewSettings & Pick<Settings, 'queueSize' | 'queueTimeout' | 'retry'>;
+export type DispatchSettings = CrewSettings &
+  Pick<Settings, 'queueSize' | 'queueTimeout' | 'queueTarget' | 'retry'>;
 
 export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
 }
 
-const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
+/** How often those that wait are looked at for their age. */
+const AGE_MS = 20;
+/** A worker that leaves RECALL unanswered for so long is not to be trusted with more than one request. */
+const RECALL_MS = 100;
 
 /** Gives requests to workers: the queue, the lanes, and the deadlines between them. */
 export class Dispatcher {
@@ -23,26 +27,47 @@ export class Dispatcher {
   readonly crew: Crew;
   readonly #options: DispatchOptions;
   readonly #queue: Queue<Job, Lane>;
-  readonly #waiting: DeadlineList<Job>;
+  readonly #deadlines: Deadlines;
+  /** Each holds the dispatcher itself while there is something to look at. */
+  readonly #ages: DeadlineList<Dispatcher>;
+  readonly #heads: DeadlineList<Dispatcher>;
+  readonly #recalled: DeadlineList<Lane>;
   readonly #running: DeadlineList<Job>;
   readonly #jobEvents: JobEvents;
   #settings: DispatchSettings;
   #nextId = 1;
+  /** Requests are given out when this turn of the event loop has brought all it brings. */
+  #planned = false;
 
   constructor(options: DispatchOptions) {
     const { settings, deadlines, log } = options;
     this.#options = options;
     this.#settings = settings;
-    this.#queue = new Queue(settings.queueSize);
-    this.#waiting = deadlines.list(settings.queueTimeout * 1000, (job) => this.#refuse(job, 'queue-timeout'));
+    this.#deadlines = deadlines;
+    this.#queue = new Queue(queueLimits(settings));
+    this.#ages = deadlines.list(AGE_MS, () => this.#expire());
+    this.#heads = deadlines.list(SLOW_MS, () => this.#recall());
+    this.#recalled = deadlines.list(RECALL_MS, (lane) => this.#queue.unbatch(lane));
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
-      onFree: (lane, count) => this.#onFree(lane, count),
-      onHeld: (lane) => this.#queue.retire(lane),
+      onOpen: (lane) => {
+        this.#queue.open(lane, lane);
+        this.#plan();
+      },
+      onHeld: (lane) => this.#queue.hold(lane),
+      onGone: (lane) => {
+        this.#queue.drop(lane);
+        this.#recalled.delete(lane);
+      },
+      onAnswered: (lane, count) => this.#onAnswered(lane, count),
+      onRecalled: (lane, jobs) => this.#onRecalled(lane, jobs),
     });
     this.#jobEvents = {
       watch: (job) => this.#running.add(job),
       unwatch: (job) => this.#running.delete(job),
+      onPart: ({ place }) => {
+        if (place !== null) this.#queue.streams(place.lane);
+      },
       onInvalid: (job, error) => log.error(`The answer to ${job.title} cannot be sent. ${error.message}`),
       retry: (job, unread) => this.#retry(job, unread),
       onEnd: (job, lost) => this.#onJobEnd(job, lost),
@@ -57,14 +82,13 @@ export class Dispatcher {
   /** How long the first of them has waited, in milliseconds. */
   get oldestMs(): number {
     const { since } = this.#queue;
-    return since === null ? 0 : performance.now() - since;
+    return since === null ? 0 : this.#deadlines.now() - since;
   }
 
   /** Takes up changed settings; what runs keeps its deadline, moved by the difference. */
   configure(settings: DispatchSettings): void {
     this.#settings = settings;
-    this.#queue.size = settings.queueSize;
-    this.#waiting.delayMs = settings.queueTimeout * 1000;
+    this.#queue.limits = queueLimits(settings);
     this.#running.delayMs = settings.timeout * 1000;
     this.crew.configure(settings);
   }
@@ -74,11 +98,9 @@ export class Dispatcher {
     const job = new Job(exchange, this.#jobEvents);
     exchange.waiting = true;
     exchange.onGone = () => this.#leave(job);
-    if (!this.#queue.push(job, performance.now())) return this.#refuse(job, 'queue-full');
-    this.#assign();
-    if (job.place !== null) return;
-    this.#waiting.add(job);
+    if (!this.#queue.push(job, this.#deadlines.now())) return this.#refuse(job, 'queue-full');
     if (this.#queue.length === 1) this.wish();
+    this.#plan();
   }
 
   /** Tells the arbiter when requests wait and no worker is there at all. */
@@ -86,20 +108,57 @@ export class Dispatcher {
     if (this.#queue.length > 0 && !this.crew.isThere) this.#options.tell({ type: 'worker-wanted' });
   }
 
-  #onFree(lane: Lane, count: number): void {
-    for (let i = 0; i < count; i++) this.#queue.free(lane);
-    this.#assign();
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      this.#assign();
+    });
   }
 
+  /** Gives out what can be given out, in one write for each lane. */
   #assign(): void {
+    const now = this.#deadlines.now();
+    const lanes = new Set<Lane>();
     for (;;) {
-      const assignment = this.#queue.next(performance.now());
-      if (assignment === null) return;
+      const assignment = this.#queue.next(now);
+      if (assignment === null) break;
       const { request: job, lane } = assignment;
-      this.#waiting.delete(job);
       this.counters.started(assignment.waitedMs);
       job.start({ id: this.#takeId(), lane, peer: this.crew.owner(lane) });
+      lanes.add(lane);
     }
+    for (const lane of lanes) lane.flush();
+    if (this.#queue.length > 0 && !this.#ages.has(this)) this.#ages.add(this);
+    if (this.#queue.shared && !this.#heads.has(this)) this.#heads.add(this);
+  }
+
+  #expire(): void {
+    for (const job of this.#queue.expire(this.#deadlines.now())) this.#refuse(job, 'queue-timeout');
+    if (this.#queue.length > 0) this.#ages.add(this);
+  }
+
+  #onAnswered(lane: Lane, count: number): void {
+    this.#queue.done(lane, { count, now: this.#deadlines.now(), answered: true });
+    this.#plan();
+  }
+
+  /** A signal in the application's process: only where somebody waits behind a slow request. */
+  #recall(): void {
+    for (const lane of this.#queue.recalls(this.#deadlines.now())) {
+      this.crew.owner(lane).recall(lane);
+      this.#recalled.add(lane);
+    }
+    if (this.#queue.shared) this.#heads.add(this);
+  }
+
+  #onRecalled(lane: Lane, jobs: readonly LaneJob[]): void {
+    const now = this.#deadlines.now();
+    this.#recalled.delete(lane);
+    this.#queue.done(lane, { count: jobs.length, now, answered: false });
+    for (const job of jobs) job.onLost({ error: null, unread: true });
+    this.#plan();
   }
 
   #takeId(): number {
@@ -110,13 +169,11 @@ export class Dispatcher {
 
   /** The client went while its request was waiting. */
   #leave(job: Job): void {
-    this.#queue.remove(job);
-    this.#waiting.delete(job);
+    this.#queue.leave(job);
     job.exchange.release();
   }
 
   #refuse(job: Job, code: 'queue-full' | 'queue-timeout'): void {
-    this.#queue.remove(job);
     job.exchange.onGone = null;
     job.exchange.fail(new HttpError(code));
     job.exchange.release();
@@ -142,14 +199,13 @@ export class Dispatcher {
     this.#leavePlace(job, true);
     job.rewind(!unread);
     job.exchange.onGone = () => this.#leave(job);
-    this.#queue.pushAgain(job, performance.now());
-    this.#waiting.add(job);
-    this.#assign();
+    this.#queue.pushAgain(job, this.#deadlines.now());
+    this.#plan();
     return true;
   }
 
   #mayRunAgain(job: Job): boolean {
-    if (this.#settings.retry === 'off' || !SAFE.includes(job.exchange.head.method)) return false;
+    if (this.#settings.retry === 'off' || !job.isSafe) return false;
     if (job.attempt === 1) return true;
     this.#options.log.error(`${job.title} has killed two workers: it is answered 502 and not tried again`);
     return false;
@@ -167,7 +223,11 @@ export class Dispatcher {
   #leavePlace(job: Job, lost: boolean): void {
     const { place } = job;
     if (place === null) return;
-    this.counters.ended(performance.now() - job.startedAt);
+    this.counters.ended(lost ? null : performance.now() - job.startedAt);
     this.crew.ended(job, { ...place, lost });
   }
+}
+
+function queueLimits({ queueSize, queueTimeout, queueTarget }: DispatchSettings): QueueLimits {
+  return { size: queueSize, timeoutMs: queueTimeout * 1000, targetMs: queueTarget * 1000 };
 }

@@ -11,6 +11,8 @@ export interface JobEvents {
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
   readonly unwatch: (job: Job) => void;
+  /** Its answer comes in parts. */
+  readonly onPart: (job: Job) => void;
   /** What the worker sent cannot be sent on. */
   readonly onInvalid: (job: Job, error: HttpError) => void;
   /** Its worker died before it said anything; `unread`: and before it had the request. @returns whether it is to run elsewhere. */
@@ -18,6 +20,8 @@ export interface JobEvents {
   /** The lane is free again, or gone. */
   readonly onEnd: (job: Job, lost: boolean) => void;
 }
+
+const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 
 export interface Place {
   readonly id: number;
@@ -34,6 +38,10 @@ export class Job implements LaneJob {
   /** What still comes from the worker is for nobody. */
   #dropped = false;
   #attempt = 1;
+  /** It has failed to run in company once. */
+  #alone = false;
+  /** The worker knows that nobody waits for the answer. */
+  #abandoned = false;
   startedAt = 0;
 
   constructor(exchange: Exchange, events: JobEvents) {
@@ -44,6 +52,16 @@ export class Job implements LaneJob {
   /** Where it runs; null while it waits. */
   get place(): Place | null {
     return this.#place;
+  }
+
+  /** Running it twice does what running it once does (RFC 9110 §9.2.1). */
+  get isSafe(): boolean {
+    return SAFE.includes(this.exchange.head.method);
+  }
+
+  /** It may travel with others: should their worker die, nobody has to know whether it ran. */
+  get shares(): boolean {
+    return !this.#alone && this.isSafe && this.exchange.body.length === 0;
   }
 
   /** 2 when its first worker died. */
@@ -77,6 +95,10 @@ export class Job implements LaneJob {
       body: body.file === null ? body.memory : Buffer.from(body.file.path),
     });
     place.lane.send(place.id, { job: this, frame });
+  }
+
+  onHead(): void {
+    this.startedAt = performance.now();
     this.#events.watch(this);
   }
 
@@ -84,7 +106,8 @@ export class Job implements LaneJob {
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
       if (!done) this.#pace(flowing);
-    }
+    } else if (!done) this.#tellAbandoned();
+    if (!done) this.#events.onPart(this);
     if (done) this.#end(false);
   }
 
@@ -99,6 +122,7 @@ export class Job implements LaneJob {
   /** Back to where it was before it was started; `ran`: a worker may have begun with it. */
   rewind(ran: boolean): void {
     if (ran) this.#attempt++;
+    this.#alone = true;
     this.#events.unwatch(this);
     this.#place = null;
     this.exchange.trace = null;
@@ -183,8 +207,16 @@ export class Job implements LaneJob {
     this.#dropped = true;
     // A lane paused for this client would never tell that its worker died.
     this.#place?.lane.resume(this);
-    this.#place?.peer.abandon(this.#place.id);
+    // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
+    if (this.#place?.lane.isHead(this) !== true) return;
+    this.#tellAbandoned();
     this.#events.watch(this);
+  }
+
+  #tellAbandoned(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#place?.peer.abandon(this.#place.id);
   }
 
   #end(lost: boolean): void {

@@ -1,6 +1,9 @@
 /**
- * Which request goes to which lane: a pure core, requests and lanes in, assignments out. First come, first
- * served; among idle lanes the one used last, whose caches are warm.
+ * Which request goes to which lane: a pure core, requests, lanes and the time in, assignments out.
+ *
+ * First come, first served. Among idle lanes the one used last, whose caches are warm. Only when none is idle does a
+ * request line up behind others in a lane, and only when no harm can come of it: waking a process costs more than a
+ * small request, so lanes of quick requests are filled ahead, by about one millisecond of work.
  */
 export interface Assignment<R, L> {
   readonly request: R;
@@ -9,26 +12,76 @@ export interface Assignment<R, L> {
   readonly waitedMs: number;
 }
 
-export class Queue<R, L> {
+export interface Shareable {
+  /** It may run behind or before others in one lane: it is safe, has no body, and was not taken back before. */
+  readonly shares: boolean;
+}
+
+export interface QueueLimits {
+  /** Requests that may wait at most (`queue-size`). */
+  readonly size: number;
+  /** Milliseconds that one may wait at most (`queue-timeout`); 0 for no limit. */
+  readonly timeoutMs: number;
+  /** The same under overload (`queue-target`), when the clients of older ones have given up; 0 for no such limit. */
+  readonly targetMs: number;
+}
+
+export interface LaneLimits {
+  /** Requests that it works on at once. */
+  readonly capacity: number;
+  /** Requests that it can be sent at once; those beyond `capacity` wait in it. */
+  readonly batch: number;
+}
+
+/** Work that a lane is filled ahead by. */
+const AHEAD_MS = 1;
+/** Requests in one lane at most. */
+export const DEEPEST = 32;
+/** Nothing is lined up behind a request that runs longer; what stands there is taken back. */
+export const SLOW_MS = 5;
+/** Under overload the first in the queue has waited so long, for so long; */
+const LATE_MS = 100;
+/** and meanwhile so many clients have given up, one for every four that were served. */
+const LEAVERS = 10;
+const SERVED_PER_LEAVER = 4;
+/** Weight of the latest measurement in a lane's service time. */
+const WEIGHT = 1 / 4;
+
+/** What is known of a lane. */
+interface Load extends LaneLimits {
+  batch: number;
+  running: number;
+  held: boolean;
+  /** What it runs shares the lane with nothing. */
+  alone: boolean;
+  /** The answer that it gives takes its time. */
+  streams: boolean;
+  /** When what it runs now came to its head, at the latest. */
+  since: number;
+  /** How long a request takes there, on average of late; null before the first. */
+  serviceMs: number | null;
+  /** What waits behind its head was asked back. */
+  recalled: boolean;
+}
+
+export class Queue<R extends Shareable, L> {
   /** Requests with the time of their arrival; insertion order is FIFO, and leaving early costs O(1). */
   readonly #waiting = new Map<R, number>();
-  /** One entry for each request that a lane can take now; a lane of capacity n stands here up to n times. */
-  #idle: L[] = [];
-  /** Requests that go before all others, the first in front: their first worker died. */
+  /** Requests that go before all others, the first in front: their lane failed them. */
   readonly #again = new Map<R, number>();
-  #size: number;
+  readonly #loads = new Map<L, Load>();
+  /** Lanes that can take a request at once, the one used last at the end. */
+  #idle: L[] = [];
+  /** Since when the first in the queue is late, and who left and was served since; null when it is not. */
+  #late: { readonly since: number; left: number; served: number; overloaded: boolean } | null = null;
+  limits: QueueLimits;
 
-  /** @param size requests that may wait at most (`queue-size`) */
-  constructor(size: number) {
-    this.#size = size;
+  constructor(limits: QueueLimits) {
+    this.limits = limits;
   }
 
   get length(): number {
     return this.#waiting.size + this.#again.size;
-  }
-
-  set size(size: number) {
-    this.#size = size;
   }
 
   /** When the first that waits was lined up; null when nothing waits. */
@@ -37,48 +90,198 @@ export class Queue<R, L> {
     return null;
   }
 
+  /** Requests that could be taken at once. */
   get idle(): number {
-    return this.#idle.length;
+    let count = 0;
+    for (const lane of this.#idle) count += this.#room(lane);
+    return count;
   }
 
   /** Lines a request up. @returns false when the queue is full. */
   push(request: R, now: number): boolean {
     // A request that an idle lane can take at once is never refused, whatever the size.
-    if (this.#waiting.size >= this.#size && this.#idle.length === 0) return false;
+    if (this.#waiting.size >= this.limits.size && this.#waiting.size >= this.limits.size + this.idle)
+      return false;
     this.#waiting.set(request, now);
     return true;
   }
 
-  /** Lines a request up in front, for its second try; there is always room, since it had a place before. */
+  /** Lines a request up in front, when its lane has failed it; there is always room, since it had a place before. */
   pushAgain(request: R, now: number): void {
     this.#again.set(request, now);
   }
 
-  /** Takes a request out that need not be served any longer. @returns whether it was still waiting. */
-  remove(request: R): boolean {
-    return this.#waiting.delete(request) || this.#again.delete(request);
+  /** The client has gone: nobody waits for this request any longer. @returns whether it was still waiting. */
+  leave(request: R): boolean {
+    const waited = this.#waiting.delete(request) || this.#again.delete(request);
+    if (waited && this.#late !== null) this.#late.left++;
+    return waited;
   }
 
-  /** The lane can take one request more. */
-  free(lane: L): void {
-    this.#idle.push(lane);
+  /** The lane is there, or back from having been held. */
+  open(lane: L, limits: LaneLimits): void {
+    const load = this.#loads.get(lane) ?? newLoad(limits);
+    this.#loads.set(lane, load);
+    load.held = false;
+    this.#offer(lane, load);
   }
 
-  /** The lane takes nothing more. */
-  retire(lane: L): void {
+  /** The lane takes nothing until it is opened again. */
+  hold(lane: L): void {
+    const load = this.#loads.get(lane);
+    if (load === undefined) return;
+    load.held = true;
     this.#idle = this.#idle.filter((idle) => idle !== lane);
   }
 
-  /** The next assignment, or null when nothing waits or nobody is idle. */
+  /** The lane is gone. */
+  drop(lane: L): void {
+    this.hold(lane);
+    this.#loads.delete(lane);
+  }
+
+  /** Nothing lines up behind another in this lane from now on. */
+  unbatch(lane: L): void {
+    const load = this.#loads.get(lane);
+    if (load !== undefined) load.batch = load.capacity;
+  }
+
+  /** The answer at the head of the lane comes in parts: nothing should wait behind it. */
+  streams(lane: L): void {
+    const load = this.#loads.get(lane);
+    if (load !== undefined) load.streams = true;
+  }
+
+  /** So many requests have left the lane at once: answered, or taken back. */
+  done(
+    lane: L,
+    { count, now, answered }: { readonly count: number; readonly now: number; readonly answered: boolean },
+  ): void {
+    const load = this.#loads.get(lane);
+    if (load === undefined) return;
+    load.running -= count;
+    if (answered) {
+      measure(load, (now - load.since) / count);
+      load.since = now;
+      load.streams = load.recalled = false;
+    }
+    if (load.running === 0) load.alone = false;
+    if (!load.held) this.#offer(lane, load);
+  }
+
+  /** Lanes whose head is slow, and others behind it: each is given once for one head. */
+  *recalls(now: number): Generator<L> {
+    for (const [lane, load] of this.#loads) {
+      if (load.recalled || load.running <= load.capacity || now - load.since < SLOW_MS) continue;
+      load.recalled = true;
+      yield lane;
+    }
+  }
+
+  /** Whether any lane may come to be slow for those behind its head. */
+  get shared(): boolean {
+    for (const load of this.#loads.values()) if (load.running > load.capacity && !load.recalled) return true;
+    return false;
+  }
+
+  /** The next assignment, or null when nothing waits or nothing can be given out. */
   next(now: number): Assignment<R, L> | null {
     const waiting = this.#again.size > 0 ? this.#again : this.#waiting;
-    if (waiting.size === 0) return null;
-    const lane = this.#idle.pop();
-    if (lane === undefined) return null;
     for (const [request, since] of waiting) {
+      const lane = this.#idle.at(-1) ?? (request.shares ? this.#roomiest(now) : null);
+      // Those behind wait as well: lanes that are filled on and on never come to be idle.
+      if (lane === null) return null;
       waiting.delete(request);
+      if (this.#late !== null) this.#late.served++;
+      this.#take(lane, { request, now });
       return { request, lane, waitedMs: now - since };
     }
     return null;
   }
+
+  /** Takes out those that have waited too long. */
+  expire(now: number): R[] {
+    const overloaded = this.#isOverloaded(now);
+    const { timeoutMs, targetMs } = this.limits;
+    const limit = timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+    const target = overloaded && targetMs > 0 ? Math.min(limit, targetMs) : limit;
+    return [...expired(this.#again, now - limit), ...expired(this.#waiting, now - target)];
+  }
+
+  /**
+   * FIFO alone would serve only clients that have left already, once more come than can be served. That clients leave is
+   * what tells it from a few that wait patiently for a slow page, of whom none is to be lost.
+   */
+  #isOverloaded(now: number): boolean {
+    const [oldest = now] = this.#waiting.values();
+    if (now - oldest <= LATE_MS) this.#late = null;
+    else this.#late ??= { since: now, left: 0, served: 0, overloaded: false };
+    const late = this.#late;
+    if (late === null || now - late.since < LATE_MS) return false;
+    late.overloaded ||= late.left >= LEAVERS && late.left * SERVED_PER_LEAVER >= late.served;
+    return late.overloaded;
+  }
+
+  #take(lane: L, { request, now }: { readonly request: R; readonly now: number }): void {
+    const load = this.#loads.get(lane) as Load;
+    if (load.running === 0) load.since = now;
+    load.running++;
+    load.alone = load.capacity === 1 && !request.shares;
+    if (load.running === load.capacity) this.#idle.splice(this.#idle.lastIndexOf(lane), 1);
+  }
+
+  #offer(lane: L, load: Load): void {
+    if (load.running < load.capacity && !this.#idle.includes(lane)) this.#idle.push(lane);
+  }
+
+  #room(lane: L): number {
+    const load = this.#loads.get(lane);
+    return load === undefined ? 0 : load.capacity - load.running;
+  }
+
+  /** The lane with the least in it of those to which one more may be given, though it is busy. */
+  #roomiest(now: number): L | null {
+    let best: L | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (const [lane, load] of this.#loads) {
+      if (load.running >= least || load.running >= depth(load) || load.held || load.alone) continue;
+      if (load.streams || now - load.since > SLOW_MS) continue;
+      best = lane;
+      least = load.running;
+    }
+    return best;
+  }
+}
+
+function newLoad(limits: LaneLimits): Load {
+  return {
+    ...limits,
+    running: 0,
+    held: false,
+    alone: false,
+    streams: false,
+    since: 0,
+    serviceMs: null,
+    recalled: false,
+  };
+}
+
+function measure(load: Load, ms: number): void {
+  load.serviceMs = load.serviceMs === null ? ms : load.serviceMs + (ms - load.serviceMs) * WEIGHT;
+}
+
+/** How many requests a lane may hold. */
+function depth({ serviceMs, batch, capacity }: Load): number {
+  if (serviceMs === null || capacity > 1) return capacity;
+  return Math.min(Math.max(1, Math.floor(AHEAD_MS / serviceMs)), DEEPEST, batch);
+}
+
+function expired<R>(waiting: Map<R, number>, before: number): R[] {
+  const gone: R[] = [];
+  for (const [request, since] of waiting) {
+    if (since > before) break;
+    waiting.delete(request);
+    gone.push(request);
+  }
+  return gone;
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { encodeFrame, type Frame, FrameDecoder, FrameError, KIND } from '../gateway/frames.ts';
-import { Lane } from '../gateway/lane.ts';
+import { Lane, type LaneJob } from '../gateway/lane.ts';
 
 /** A dead worker's answer may still lie in its sockets: they get this long to say it before they are cut. */
 const LAST_WORDS_MS = 10;
@@ -21,6 +21,10 @@ export interface WorkerPeerEvents {
   /** A lane of a ready worker has answered PING. */
   readonly onPong: (peer: WorkerPeer, lane: Lane) => void;
   readonly onStack: (peer: WorkerPeer, stack: Stack) => void;
+  /** So many requests have been answered at once. */
+  readonly onAnswered: (lane: Lane, count: number) => void;
+  /** The worker has given these requests up; none when all had been started. */
+  readonly onRecalled: (lane: Lane, jobs: readonly LaneJob[]) => void;
   /** This lane takes nothing more; its requests are told next. */
   readonly onLaneGone: (peer: WorkerPeer, lane: Lane) => void;
   /** Control has ended: the worker is gone, or is to reconnect. */
@@ -71,9 +75,12 @@ export class WorkerPeer {
     const lane = new Lane({
       socket,
       decoder,
+      number: Number(hello.get('lane') ?? 0),
       capacity: Number(hello.get('capacity') ?? 1),
+      batch: Number(hello.get('batch') ?? 1),
       order: hello.get('order') === 'any' ? 'any' : 'fifo',
       onPong: (answering) => this.#onPong(answering),
+      onAnswered: (answering, count) => this.#events.onAnswered(answering, count),
       onClose: (closed, error) => this.#onLaneClosed(closed, error),
     });
     this.lanes.add(lane);
@@ -86,6 +93,7 @@ export class WorkerPeer {
     this.#expected = Number(hello.get('lanes') ?? 1);
     const take = (frame: Frame) => {
       if (frame.kind === KIND.STACK) return this.#events.onStack(this, toStack(frame));
+      if (frame.kind === KIND.RECALLED) return this.#onRecalled(new Map(pairs(frame.head)));
       if (frame.kind !== KIND.READY) throw new FrameError(`Kind ${frame.kind} does not belong on control.`);
       this.#loaded = true;
       this.#checkConnected();
@@ -125,6 +133,13 @@ export class WorkerPeer {
     this.#events.onReady(this);
   }
 
+  #onRecalled(head: ReadonlyMap<string, string>): void {
+    const ids = (head.get('ids') ?? '').split(' ').filter(Boolean).map(Number);
+    for (const lane of this.lanes) {
+      if (lane.number === Number(head.get('lane'))) this.#events.onRecalled(lane, lane.takeBack(ids));
+    }
+  }
+
   #onLaneClosed(lane: Lane, error: FrameError | null): void {
     this.lanes.delete(lane);
     if (error !== null) this.#events.warn(`Worker ${this.id} (pid ${this.#pid}): ${error.message}`);
@@ -135,6 +150,11 @@ export class WorkerPeer {
   /** Nobody waits for this request any longer. */
   abandon(id: number): void {
     this.#control?.write(encodeFrame({ kind: KIND.ABANDON, id }));
+  }
+
+  /** Asks for the answers that are finished on this lane, and for the requests that have not been started. */
+  recall(lane: Lane): void {
+    this.#control?.write(encodeFrame({ kind: KIND.RECALL, id: 0, head: `lane\0${lane.number}` }));
   }
 
   /** Asks where this request is, and raises an exception there. */

@@ -19,7 +19,8 @@
  *     PING      asks an idle lane for a PONG; it gets no request until it has answered.
  * Lane, worker → front
  *     HELLO     first frame. head: `role lane`, `worker N`, `lane N`, `capacity N` (requests at once),
- *               `order fifo|any` (whether answers come in the order of the requests).
+ *               `order fifo|any` (whether answers come in the order of the requests), `batch N` (requests that may be
+ *               sent before the first is answered; 1 when absent).
  *     RESPONSE  head: the status line (`200 OK`) and then the header fields; names that begin with `:environ.`
  *               are keys of `environ` for the access log, not header fields. body: first part of the body.
  *               flag LAST: the response is complete.
@@ -37,9 +38,13 @@
  *     INTERRUPT raise an exception in the thread that runs this request id, if it still does; sent after a DUMP
  *               for the same id, whose STACK tells that the worker heard of it.
  *     REOPEN    the log files have been moved: open them anew by their paths.
+ *     RECALL    head: `lane N`. Send the answers that are finished on this lane, then give up every request on it that
+ *               has not been started.
  * Control, worker → front
  *     STACK     answers DUMP, with its id. head: `thread NAME` (empty when that request does not run any more, or
  *               the id was 0); body: the stacks as text in UTF-8.
+ *     RECALLED  answers RECALL, perhaps with none. head: `lane N`, `ids N N N`: these will not be answered. The front
+ *               passes over those that are not under way on this lane.
  *
  * Requests on a lane of order `fifo` are answered in the order they were sent; several may be sent before
  * the first is answered. Each request is answered by RESPONSE, any number of BODY, the last of them with
@@ -61,6 +66,8 @@ export const KIND = {
   DUMP: 12,
   STACK: 13,
   REOPEN: 14,
+  RECALL: 15,
+  RECALLED: 16,
 } as const;
 
 export const FLAG = { LAST: 1, SPOOLED: 2 } as const;

@@ -5,8 +5,10 @@ import { encodeFrame, FLAG, type Frame, type FrameDecoder, FrameError, KIND } fr
 export interface LaneJob {
   /** `GET /path`, for people. */
   readonly title: string;
-  /** When it was sent, by `performance.now()`. */
+  /** When it was sent, then when it came to the head of its lane, by `performance.now()`. */
   readonly startedAt: number;
+  /** Nothing is before it on the lane any more. */
+  onHead(): void;
   /** A frame of its answer. `done` with the last one: the lane has already given it up then. */
   onFrame(frame: Frame, done: boolean): void;
   /** The lane ended before the answer was complete. */
@@ -26,17 +28,25 @@ export interface Loss {
 export interface LaneOptions {
   readonly socket: Socket;
   readonly decoder: FrameDecoder;
-  /** Requests it takes at once. */
+  /** Which of its worker's. */
+  readonly number: number;
+  /** Requests it works on at once. */
   readonly capacity: number;
+  /** Requests it can be sent at once. */
+  readonly batch: number;
   /** `fifo`: answers come in the order of the requests; `any`: by their ids alone. */
   readonly order: 'fifo' | 'any';
   readonly onPong: (lane: Lane) => void;
+  /** So many answers were completed by what has just been read. */
+  readonly onAnswered: (lane: Lane, count: number) => void;
   readonly onClose: (lane: Lane, error: FrameError | null) => void;
 }
 
 /** The front's end of one lane: sends requests and gives each frame that comes back to the job it answers. */
 export class Lane {
+  readonly number: number;
   readonly capacity: number;
+  readonly batch: number;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
   readonly #order: 'fifo' | 'any';
@@ -44,16 +54,24 @@ export class Lane {
   /** Jobs whose clients lag behind. */
   readonly #slow = new Set<LaneJob>();
   readonly #onPong: (lane: Lane) => void;
+  readonly #onAnswered: (lane: Lane, count: number) => void;
+  /** Frames of this turn of the event loop. */
+  #out: Buffer[] = [];
+  #answered = 0;
   #error: FrameError | null = null;
   #pinged = false;
   #unread = false;
 
-  constructor({ socket, decoder, capacity, order, onPong, onClose }: LaneOptions) {
+  constructor(options: LaneOptions) {
+    const { socket, decoder, order, onClose } = options;
     this.#socket = socket;
     this.#decoder = decoder;
-    this.capacity = capacity;
+    this.number = options.number;
+    this.capacity = options.capacity;
+    this.batch = options.batch;
     this.#order = order;
-    this.#onPong = onPong;
+    this.#onPong = options.onPong;
+    this.#onAnswered = options.onAnswered;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
       this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
@@ -71,10 +89,42 @@ export class Lane {
     return this.#jobs.size;
   }
 
-  /** Sends a REQUEST frame; `job` gets what comes back for `id`. */
+  /** Takes a REQUEST frame, which leaves with `flush`; `job` gets what comes back for `id`. */
   send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
     this.#jobs.set(id, job);
-    this.#socket.write(frame);
+    this.#out.push(frame);
+    if (this.#order === 'any' || this.#jobs.size === 1) job.onHead();
+  }
+
+  /** Writes what was sent: one system call wakes the worker once for all of it. */
+  flush(): void {
+    const frames = this.#out;
+    if (frames.length === 0) return;
+    this.#out = [];
+    this.#socket.write(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
+  }
+
+  /** The worker has given these up. @returns those of them that were under way, in their order; nothing more comes for them. */
+  takeBack(ids: readonly number[]): LaneJob[] {
+    const head = this.#head;
+    const taken = ids.flatMap((id) => {
+      const job = this.#jobs.get(id);
+      this.#jobs.delete(id);
+      return job ?? [];
+    });
+    if (this.#order === 'fifo' && this.#head !== head) this.#head?.onHead();
+    return taken;
+  }
+
+  /** The request that is answered next, on a lane of order `fifo`. */
+  get #head(): LaneJob | undefined {
+    for (const job of this.#jobs.values()) return job;
+    return undefined;
+  }
+
+  /** Nothing is before it on this lane. */
+  isHead(job: LaneJob): boolean {
+    return this.#order === 'any' || this.#head === job;
   }
 
   /** What runs here. */
@@ -120,6 +170,9 @@ export class Lane {
       this.#error = error;
       this.#socket.destroy();
     }
+    const count = this.#answered;
+    this.#answered = 0;
+    if (count > 0) this.#onAnswered(this, count);
   }
 
   /** Handles one frame from the worker. @throws {FrameError} when it answers nothing that was asked. */
@@ -140,8 +193,12 @@ export class Lane {
       case KIND.BODY:
       case KIND.FAILED: {
         const done = frame.kind === KIND.FAILED || (frame.flags & FLAG.LAST) !== 0;
-        if (done) this.#jobs.delete(frame.id);
+        if (done) {
+          this.#jobs.delete(frame.id);
+          this.#answered++;
+        }
         job.onFrame(frame, done);
+        if (done && this.#order === 'fifo') this.#head?.onHead();
         return;
       }
       default:

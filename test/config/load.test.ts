@@ -49,6 +49,8 @@ describe('loadSettings', () => {
       preload: false,
       scaleIdle: 60,
       retry: 'safe',
+      control: 'signal',
+      queueTarget: 0.5,
       maxRequests: 0,
       maxRequestsJitter: 0,
       maxMemory: 0,

@@ -57,6 +57,7 @@ test('settings may change while it serves', async () => {
   theatre.dispatcher.configure({
     queueSize: 1,
     queueTimeout: 0.1,
+    queueTarget: 0.5,
     timeout: 0.2,
     gracefulTimeout: 5,
     retry: 'off',

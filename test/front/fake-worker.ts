@@ -9,6 +9,7 @@ export interface FakeWorkerOptions {
   readonly lanes?: number;
   readonly capacity?: number;
   readonly order?: 'fifo' | 'any';
+  readonly batch?: number;
   /** What to do with each REQUEST; requests may wait for this worker already. */
   readonly onRequest?: (frame: Frame, wire: Wire) => void;
 }
@@ -97,7 +98,7 @@ export class FakeWorker {
   }
 
   helloLane(index: number): void {
-    const { capacity = 1, order = 'fifo' } = this.#options;
+    const { capacity = 1, order = 'fifo', batch = 1 } = this.#options;
     const head = [
       'role',
       'lane',
@@ -109,6 +110,8 @@ export class FakeWorker {
       `${capacity}`,
       'order',
       order,
+      'batch',
+      `${batch}`,
     ];
     this.lanes[index]?.send(KIND.HELLO, { head });
   }

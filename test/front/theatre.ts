@@ -81,6 +81,7 @@ export async function openTheatre(options: Partial<DispatchSettings> & StageOpti
       settings: {
         queueSize: 100,
         queueTimeout: 20,
+        queueTarget: 0.5,
         timeout: 20,
         gracefulTimeout: 5,
         retry: 'off',

@@ -28,8 +28,11 @@ async function open(order: 'fifo' | 'any', rest: Buffer = Buffer.alloc(0)) {
   const lane = new Lane({
     socket,
     decoder,
+    number: 0,
     capacity: 9,
+    batch: 9,
     order,
+    onAnswered: () => {},
     onPong: () => {},
     onClose: (_lane, error) => closed.push(error),
   });
@@ -41,6 +44,10 @@ class Note implements LaneJob {
   readonly title = 'GET /';
   readonly startedAt = 0;
   readonly seen: string[] = [];
+  heads = 0;
+  onHead(): void {
+    this.heads++;
+  }
   onFrame(frame: Frame, done: boolean): void {
     this.seen.push(`${frame.kind}:${frame.body}${done ? '!' : ''}`);
   }
@@ -87,6 +94,7 @@ test('requests and pings arrive as they were sent', async () => {
   worker.on('data', (chunk) => frames.push(...decoder.push(chunk)));
   lane.ping();
   lane.send(7, { job: new Note(), frame: frame(REQUEST, 7, 'body') });
+  lane.flush();
   await until(() =>
     expect(frames.map(({ kind, id, body }) => [kind, id, String(body)])).toEqual([
       [PING, 0, ''],

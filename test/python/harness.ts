@@ -280,6 +280,7 @@ export class Harness {
       app: 'app:application',
       gateway: this.gateway,
       threads: 1,
+      control: 'signal',
       multiprocess: false,
       chdir: join(this.folder, 'site'),
       pythonpath: [],

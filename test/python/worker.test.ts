@@ -83,6 +83,7 @@ describe.each(chosen)('Python $version', ({ path }) => {
           lane: `${lane}`,
           capacity: '1',
           order: 'fifo',
+          batch: '1',
         });
       }
       expect(harness.said.all).toMatchObject([{ event: 'loaded', app: 'app:application' }]);
