@@ -110,7 +110,7 @@ function shrink(size) {
   const half = size / 2;
   const time = timed(() => {
     turn(state, { type: 'scale', min: half, max: half, target: half }, now);
-    for (const worker of [...state.leaving]) turn(state, { type: 'worker-gone', worker }, now + 1);
+    for (let worker = 1; worker <= half; worker++) turn(state, { type: 'worker-gone', worker }, now + 1);
   });
   const [oldest] = state.workers.keys();
   if (state.workers.size !== half || oldest !== half + 1)

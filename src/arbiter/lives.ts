@@ -204,8 +204,7 @@ export function file(state: State, worker: WorkerState, was: WorkerPhase | null 
 }
 
 function byPhase(state: State, phase: WorkerPhase): Set<number> | null {
-  if (phase === 'ready') return null;
-  return state[phase];
+  return phase === 'booting' || phase === 'detached' ? state[phase] : null;
 }
 
 function regroup(state: State, worker: WorkerState): void {

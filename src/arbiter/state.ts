@@ -123,7 +123,6 @@ export interface State {
   readonly workers: Map<number, WorkerState>;
   readonly booting: Set<number>;
   readonly detached: Set<number>;
-  readonly leaving: Set<number>;
   /** Leaving, and their fronts have not been asked to drain them yet. */
   readonly untold: Set<number>;
   /** When leaving workers are killed, the first in front. Entries of those that are gone are skipped. */
@@ -181,7 +180,6 @@ export function createState({ min, max, fronts, limits }: StateOptions): State {
     workers: new Map(),
     booting: new Set(),
     detached: new Set(),
-    leaving: new Set(),
     untold: new Set(),
     kills: new Agenda(),
     suspended: new Map(),
@@ -211,11 +209,6 @@ function createFront(slot: number): FrontState {
     fresh: { all: new Map(), unready: new Set() },
     old: { all: new Map(), unready: new Set() },
   };
-}
-
-/** How many workers count: all that are not leaving. */
-export function countServing(state: State): number {
-  return state.workers.size - state.leaving.size;
 }
 
 /** How many of a front's workers serve, and are as they should be. */

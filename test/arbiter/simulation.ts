@@ -7,13 +7,13 @@ import { REST_MS } from '../../src/arbiter/heart.ts';
 import { FRONT_SLACK_MS, LOOK_MS, type Plan, restMs } from '../../src/arbiter/plan.ts';
 import {
   countReady,
-  countServing,
   createState,
   isOld,
   type Limits,
   NO_LIMITS,
   quota,
   type State,
+  type WorkerState,
 } from '../../src/arbiter/state.ts';
 import { Clock } from '../../src/clock.ts';
 import { Ledger } from './ledger.ts';
@@ -545,11 +545,10 @@ class World {
   }
 
   #checkState(): void {
-    const { workers, leaving, stop } = this.#state;
+    const { workers, stop } = this.#state;
     for (const id of this.#workers) if (!workers.has(id)) this.#violated('a process that is forgotten');
-    for (const id of leaving) {
-      const worker = workers.get(id);
-      if (worker !== undefined && !worker.killed && worker.killAt <= this.#clock.now()) {
+    for (const worker of leaving(this.#state)) {
+      if (!worker.killed && worker.killAt <= this.#clock.now()) {
         this.#violated('a worker that outlives its graceful timeout');
       }
     }
@@ -574,7 +573,7 @@ class World {
   }
 
   #checkConverged(): void {
-    const { workers, leaving, target, fronts, parked, generation, reload } = this.#state;
+    const { workers, target, fronts, parked, generation, reload } = this.#state;
     if (this.#broken.has(generation) && reload === null)
       this.#violated('code that cannot be loaded was taken');
     if ([...this.#suspended].some((worker) => this.#workers.has(worker)))
@@ -587,8 +586,13 @@ class World {
     ) {
       this.#violated('no return to health: a worker of another generation');
     }
-    if (ready < target || (leaving.size > 0 && this.#state.limits.maxAgeMs === Number.POSITIVE_INFINITY)) {
-      this.#violated(`no return to health: ${ready} of ${target} ready, ${leaving.size} leaving`);
+    if (
+      ready < target ||
+      (leaving(this.#state).length > 0 && this.#state.limits.maxAgeMs === Number.POSITIVE_INFINITY)
+    ) {
+      this.#violated(
+        `no return to health: ${ready} of ${target} ready, ${leaving(this.#state).length} leaving`,
+      );
     }
     if (fronts.some((front) => front.phase !== 'listening'))
       this.#violated('no return to health: a front is missing');
@@ -612,6 +616,15 @@ class World {
   #faulty(odds: number): boolean {
     return !this.#quiet && this.#below(odds) === 0;
   }
+}
+
+function leaving({ workers }: State): WorkerState[] {
+  return [...workers.values()].filter(({ phase }) => phase === 'leaving');
+}
+
+/** How many workers count: all that are not leaving. */
+function countServing(state: State): number {
+  return state.workers.size - leaving(state).length;
 }
 
 /** Random numbers from 0 to 1 from a 32-bit seed (Tommy Ettinger's public-domain mulberry32). */
