@@ -32,6 +32,7 @@ export class Notifier {
   readonly #watchdogMs: number;
   #helper: ChildProcess | null = null;
   #barkedAt = Number.NEGATIVE_INFINITY;
+  #isReady = false;
   #status = '';
   #silent = false;
 
@@ -47,13 +48,20 @@ export class Notifier {
     return path.startsWith('/') || path.startsWith('@') ? new Notifier(options, path) : null;
   }
 
-  /** The server serves: for the first time, or after a reload. */
+  /** The server serves: for the first time. */
   ready(status: string): void {
+    this.#isReady = true;
     this.#send(['READY=1', `MAINPID=${process.pid}`, `STATUS=${status}`]);
     this.#status = status;
   }
 
+  /** A reload has ended, well or not; `ready` when nothing had been ready before is for the first worker to say. */
+  reloaded(status: string): void {
+    if (this.#isReady) this.ready(status);
+  }
+
   reloading(): void {
+    if (!this.#isReady) return;
     this.#send(['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`]);
   }
 

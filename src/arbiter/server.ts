@@ -74,7 +74,7 @@ export class Server {
       ...parts,
       log,
       onEnd: () => {
-        if (this.#arbiter.state.stop === null) parts.notifier?.ready(this.#describe());
+        if (this.#arbiter.state.stop === null) parts.notifier?.reloaded(this.#describe());
         this.orders.resume('The upgrade failed');
       },
     });
@@ -193,13 +193,13 @@ export class Server {
       await this.#command('--on-reload', setup);
       return { setup, restart: restartNote(compareSettings(before, wanted)) };
     } catch (error) {
-      this.#parts.notifier?.ready(this.#describe());
+      this.#parts.notifier?.reloaded(this.#describe());
       throw error;
     }
   }
 
   #onReload(failure: string | null): void {
-    this.#parts.notifier?.ready(this.#describe());
+    this.#parts.notifier?.reloaded(this.#describe());
     this.#reloads.end(failure);
   }
 

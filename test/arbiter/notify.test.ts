@@ -50,7 +50,7 @@ test('the words of each turn, and a status only when it has changed', async () =
   notifier?.status('2 workers');
   notifier?.status('2 workers');
   notifier?.reloading();
-  notifier?.ready('2 workers');
+  notifier?.reloaded('2 workers');
   notifier?.stopping();
   notifier?.close();
   expect(await said(5)).toEqual([
@@ -104,4 +104,13 @@ test('a helper that cannot be started is told, and nothing else happens', async 
   await expect
     .poll(() => log.lines, { timeout: 10_000 })
     .toContainEqual(expect.stringMatching(/systemd cannot be notified: .*ENOENT/));
+});
+
+test('a reload that fails before anything was ready does not say that it is', async () => {
+  const notifier = open();
+  notifier?.reloading();
+  notifier?.reloaded('0 of 2 workers');
+  notifier?.ready('1 of 2 workers');
+  notifier?.close();
+  expect(await said(1)).toEqual([READY('1 of 2 workers')]);
 });

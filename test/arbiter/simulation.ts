@@ -2,6 +2,7 @@
  * A simulated machine for `plan`: processes that boot, serve, crash, hang and come back, in simulated time and
  * from a seed. It checks after each step what must never happen, so that a broken plan is caught.
  */
+
 import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { REST_MS } from '../../src/arbiter/heart.ts';
 import { FRONT_SLACK_MS, LOOK_MS, type Plan, restMs } from '../../src/arbiter/plan.ts';
@@ -16,6 +17,7 @@ import {
   type WorkerState,
 } from '../../src/arbiter/state.ts';
 import { Clock } from '../../src/clock.ts';
+import { mulberry32 } from '../support/random.ts';
 import { Ledger } from './ledger.ts';
 
 export type Planner = (state: State, now: number) => Plan;
@@ -625,16 +627,4 @@ function leaving({ workers }: State): WorkerState[] {
 /** How many workers count: all that are not leaving. */
 function countServing(state: State): number {
   return state.workers.size - leaving(state).length;
-}
-
-/** Random numbers from 0 to 1 from a 32-bit seed (Tommy Ettinger's public-domain mulberry32). */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

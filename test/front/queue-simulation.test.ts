@@ -1,7 +1,8 @@
 /** Thousands of random histories of queue, lanes and workers; and for each rule a broken front that they catch. */
 import { expect, test } from 'vitest';
 import { type LaneLimits, Queue } from '../../src/front/queue.ts';
-import { type Lane, mulberry32, type Request, RULES, type Rules, World } from './queue-simulation.ts';
+import { mulberry32 } from '../support/random.ts';
+import { type Lane, type Request, RULES, type Rules, World } from './queue-simulation.ts';
 
 const HISTORIES = 2000;
 
