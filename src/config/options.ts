@@ -165,7 +165,7 @@ export const OPTIONS = {
     section: 'Workers',
     reloadable: true,
     gunicorn: OURS,
-    help: "What becomes of a request whose worker died before it answered. safe: GET, HEAD, OPTIONS and TRACE are given to another worker once; everything else is answered 502, because nobody knows whether it ran. off: all of them get 502. The second try has environ['tunicorn.attempt'] 2.",
+    help: "What becomes of a request whose worker died before it answered. safe: GET, HEAD, OPTIONS and TRACE are given to another worker once; everything else is answered 502, because nobody knows whether it ran. off: all of them get 502. The second try has environ['tunicorn.attempt'] 2, and attempt=2 at the end of its line in the access log.",
   },
   control: {
     name: 'control',

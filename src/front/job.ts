@@ -84,7 +84,7 @@ export class Job implements LaneJob {
     this.#place = place;
     this.startedAt = performance.now();
     this.exchange.waiting = false;
-    this.exchange.trace = { pid: place.peer.pid, environ: null };
+    this.exchange.trace = { pid: place.peer.pid, attempt: this.#attempt, environ: null };
     this.exchange.onGone = () => this.#abandon();
     const environ = environHead({ head, peer, bodyLength: body.length });
     const frame = encodeFrame({
@@ -187,7 +187,7 @@ export class Job implements LaneJob {
       if (name.startsWith(':environ.')) environ.set(name.slice(':environ.'.length), value);
       else fields.push(name, value);
     }
-    this.exchange.trace = { pid: this.#place?.peer.pid ?? 0, environ };
+    this.exchange.trace = { pid: this.#place?.peer.pid ?? 0, attempt: this.#attempt, environ };
     return { status, fields };
   }
 

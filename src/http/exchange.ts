@@ -58,6 +58,8 @@ export interface Exchange {
 export interface Trace {
   /** Process id of the worker that ran the request. */
   readonly pid: number;
+  /** 2 when its first worker died and it ran once more. */
+  readonly attempt: number;
   /** The keys of `environ` that the log format names. */
   readonly environ: ReadonlyMap<string, string> | null;
 }

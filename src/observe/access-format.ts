@@ -83,7 +83,9 @@ export function compileAccessFormat(format: string): AccessFormat {
   const render: AccessFormat['render'] = (entry, times) => {
     let line = '';
     for (const part of parts) line += typeof part === 'string' ? part : part(entry, times);
-    return line;
+    const attempt = entry.exchange?.trace?.attempt ?? 1;
+    // Whatever the format: who looks for what ran twice must find it.
+    return attempt > 1 ? `${line} attempt=${attempt}` : line;
   };
   return { needs: { environ: [...environ] }, render };
 }

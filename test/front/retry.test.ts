@@ -49,6 +49,7 @@ test.each(['GET', 'OPTIONS'])('%s runs once more, and is told so', async (method
     `Worker 1 (pid 4711) died while it handled ${method} /x: it is tried once more`,
   ]);
   expect(theatre.dispatcher.counters.retried).toBe(1);
+  await until(() => expect(theatre.stage.outcomes[0]?.exchange?.trace?.attempt).toBe(2));
 });
 
 test('with its body, also from the disk', async () => {

@@ -10,14 +10,15 @@ function entry(
     fields?: string[];
     request?: string[];
     environ?: [string, string][];
+    attempt?: number;
   } = {},
 ): AccessEntry {
-  const { request = [], environ, ...rest } = changes;
+  const { request = [], environ, attempt = 1, ...rest } = changes;
   return {
     head: { method: 'GET', path: '/a%20b/', query: 'x=1&y=%22', minor: 1, fields: request },
     requestLine: 'GET /a%20b/?x=1&y=%22 HTTP/1.1',
     peer: { address: '192.0.2.7' },
-    exchange: { trace: { pid: 4711, environ: environ ? new Map(environ) : null } },
+    exchange: { trace: { pid: 4711, attempt, environ: environ ? new Map(environ) : null } },
     status: 200,
     fields: [],
     bytes: 512,
@@ -30,6 +31,10 @@ function render(format: string, changes: Parameters<typeof entry>[0] = {}, durat
 }
 
 describe('compileAccessFormat', () => {
+  it('marks a request that ran twice, at the end of its line', () => {
+    expect([render('%(s)s'), render('%(s)s', { attempt: 2 })]).toEqual(['200', '200 attempt=2']);
+  });
+
   it.each([
     ['%(h)s', '192.0.2.7'],
     ['%(l)s', '-'],
