@@ -5,7 +5,7 @@
  * @typedef {{ workload: string, figure: string, text: string, unit?: string } & Bound} Goal
  *   `peer`: the ratio of Tunicorn's figure to that server's; to the best of all with `every`; to those named with several.
  *   Without `peer` it is Tunicorn's figure itself.
- * @typedef {{ peer?: string[] | 'every', least?: number, most?: number }} Bound
+ * @typedef {{ peer?: readonly string[] | 'every', least?: number, most?: number }} Bound
  */
 
 /** @type {Goal[]} */

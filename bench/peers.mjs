@@ -152,7 +152,15 @@ export const PEERS = [
         program: installed(python, 'mod_wsgi-express'),
         args: [
           ...['start-server', '--host', '127.0.0.1', '--port', String(port), '--server-root', scratch],
-          ...['--processes', String(workers), '--threads', String(threads), '--enable-sendfile'],
+          ...[
+            '--processes',
+            String(workers),
+            '--threads',
+            String(threads),
+            '--enable-sendfile',
+            '--max-clients',
+            '512',
+          ],
           ...[
             '--log-to-terminal',
             '--log-level',

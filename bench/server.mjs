@@ -8,7 +8,7 @@ const READY_WITHIN_MS = 20_000;
 const END_WITHIN_MS = 5000;
 const LAST_WORDS = 4000;
 
-/** @typedef {{ program: string, args: string[], env?: Record<string, string> }} Command */
+/** @typedef {{ program: string, args: readonly string[], env?: Record<string, string> }} Command */
 
 /** Those that run now, so that none is left behind whatever ends the benchmark. */
 const running = new Set();
