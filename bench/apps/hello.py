@@ -1,7 +1,0 @@
-"""The smallest application: what is measured is the server."""
-
-
-def application(environ, start_response):
-    body = b"Hello, world!\n"
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
