@@ -15,7 +15,6 @@ import {
   SETTLE_MS,
   type Seen,
   see,
-  setWorker,
   setZygote,
   wear,
   welcome,
@@ -96,9 +95,10 @@ export function apply(state: State, change: Change, now: number): void {
     case 'expire-worker':
       return expire(state, change.worker, now);
     case 'drain-worker':
-      return setWorker(state, change.worker, { told: true });
+      state.untold.delete(change.worker);
+      return;
     case 'kill-worker':
-      return leave(state, change.worker, { killed: true, told: true });
+      return leave(state, change.worker, { killed: true });
     case 'spawn-zygote':
       return setZygote(state, change.generation, { phase: 'booting', spawnedAt: now, killed: false });
     case 'zygote-ready':

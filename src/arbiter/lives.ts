@@ -38,7 +38,6 @@ export function addWorker(
     detachedAt: Number.POSITIVE_INFINITY,
     worn: null,
     cause: null,
-    told: false,
     stuck: false,
     killAt: Number.POSITIVE_INFINITY,
     killed: false,
@@ -53,7 +52,10 @@ export function welcome(state: State, id: number, now: number): void {
   const worker = state.workers.get(id);
   if (worker === undefined) return;
   // A worker that is to leave came back from a dead front: the new one has to hear of it too.
-  if (worker.phase === 'leaving') return setWorker(state, id, { told: false });
+  if (worker.phase === 'leaving') {
+    if (!worker.killed) state.untold.add(id);
+    return;
+  }
   if (worker.readyAt === Number.POSITIVE_INFINITY) state.settling.set(id, now + SETTLE_MS);
   setWorker(state, id, { phase: 'ready', readyAt: Math.min(worker.readyAt, now) });
   if (worker.generation === state.generation) prove(state);
@@ -113,6 +115,7 @@ export interface Leave {
   readonly killAt?: number;
   readonly cause?: Cause;
   readonly stuck?: boolean;
+  /** Its front knows, or has nothing to know: it is not asked to drain it. */
   readonly told?: boolean;
   readonly killed?: boolean;
 }
@@ -128,13 +131,14 @@ export function leave(state: State, id: number, parts: Leave): void {
   worker.killAt = killAt;
   worker.cause ??= parts.cause ?? null;
   worker.stuck ||= parts.stuck ?? false;
-  worker.told ||= parts.told ?? false;
   worker.killed ||= parts.killed ?? false;
+  if (parts.told || parts.killed) state.untold.delete(id);
+  else if (was !== 'leaving') state.untold.add(id);
   file(state, worker, was);
-  prune(state);
+  if (worker.killed) prune(state);
 }
 
-/** Keeps a kill that is still to be done at the head of the queue. */
+/** Keeps a kill that is still to be done at the head of the queue: called when one has been done, or has no need any more. */
 function prune(state: State): void {
   for (let next = state.kills.peek(); next !== undefined; next = state.kills.peek()) {
     const worker = state.workers.get(next.worker);
@@ -183,7 +187,7 @@ export function countFailure(retry: Retry, now: number, forgiven: number): Retry
 type Mutable = { -readonly [K in keyof WorkerState]: WorkerState[K] };
 
 /** Changes it in place: with a copy for each change the garbage of a large fleet costs more than all the rest. */
-export function setWorker(state: State, id: number, parts: Partial<WorkerState>): void {
+function setWorker(state: State, id: number, parts: Partial<WorkerState>): void {
   const worker: Mutable | undefined = state.workers.get(id);
   if (worker === undefined) return;
   const was = worker.phase;
@@ -197,10 +201,8 @@ export function file(state: State, worker: WorkerState, was: WorkerPhase | null 
     if (was !== null) byPhase(state, was)?.delete(id);
     byPhase(state, phase)?.add(id);
   }
-  if (phase !== 'leaving') return regroup(state, worker);
-  if (!worker.told && !worker.killed) state.untold.add(id);
-  else if (state.untold.size > 0) state.untold.delete(id);
-  if (was !== 'leaving') ungroup(state, worker, was);
+  if (phase !== 'leaving') regroup(state, worker);
+  else if (was !== 'leaving') ungroup(state, worker, was);
 }
 
 function byPhase(state: State, phase: WorkerPhase): Set<number> | null {

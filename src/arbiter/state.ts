@@ -30,8 +30,6 @@ export interface WorkerState {
   readonly worn: Cause | null;
   /** Why it leaves, or died. */
   readonly cause: Cause | null;
-  /** The front has been asked to drain it. */
-  readonly told: boolean;
   /** It ran over a deadline: nothing in it is worth waiting for once its front has ended. */
   readonly stuck: boolean;
   readonly killAt: number;
