@@ -10,11 +10,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
+from .files import Files, send_kept
 from .headers import encode_head
 from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
     LAST,
+    OPENED,
     PING,
     PONG,
     REQUEST,
@@ -70,6 +72,8 @@ class Lane:
         #: When what runs here may be interrupted.
         self.window = self.make_window()
         self._environ: Environ = {}
+        #: Answers that are files, until the front has opened them.
+        self.files = Files()
         #: The front is not there any more; what is left of the answer is dropped.
         self._lost = False
 
@@ -111,12 +115,19 @@ class Lane:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
             pass  # The front died; the worker looks for the next one.
+        finally:
+            self.files.close()
 
     def take(self, frame: Frame) -> None:
         kind, flags, ident, head, body = frame
         if kind == REQUEST:
             self.answer(ident, flags, head, body)
             self._after_request()
+        elif kind == OPENED:
+            kept = self.files.take(ident, head)
+            if kept is not None:
+                send_kept(self, kept)
+                self._abandoned.pop(ident, None)
         elif kind == PING:
             self.write(encode(PONG, ident=ident))
 
@@ -292,17 +303,21 @@ class Lane:
     def give_back(self) -> None:
         """Takes from the tail what waits; another thread may do so while the lane takes from the head."""
         idents: List[int] = []
+        others: List[Frame] = []
         while True:
             try:
                 frame = self._waiting.pop()
             except IndexError:
                 break
-            if frame[0] == PING:
-                # The lane was empty when it was sent, so nothing is before it; its answer is due all the same.
-                self._waiting.append(frame)
-                break
-            idents.append(frame[2])
+            if frame[0] == REQUEST:
+                idents.append(frame[2])
+                continue
+            # PING and OPENED are the worker's business, wherever the requests run.
+            others.append(frame)
+            if not self.gathers:
+                break  # Another thread may look for them meanwhile: they must not be missing for long.
         idents.reverse()
+        self._waiting.extend(reversed(others))
         self.worker.control.recalled(self.number, idents)
 
     def read_ahead(self) -> None:
@@ -318,6 +333,7 @@ class Lane:
         self._lost = True
         self._waiting.clear()
         self._finished = []
+        self.files.close()
 
     @property
     def title(self) -> str:

@@ -96,6 +96,11 @@ export class Lane {
     if (this.#order === 'any' || this.#jobs.size === 1) job.onHead();
   }
 
+  /** Takes a frame that is about no request, and leaves with the next one, or with `flush`. */
+  tell(frame: Buffer): void {
+    this.#out.push(frame);
+  }
+
   /** Writes what was sent: one system call wakes the worker once for all of it. */
   flush(): void {
     const frames = this.#out;
@@ -191,8 +196,10 @@ export class Lane {
     switch (frame.kind) {
       case KIND.RESPONSE:
       case KIND.BODY:
+      case KIND.FILE:
       case KIND.FAILED: {
-        const done = frame.kind === KIND.FAILED || (frame.flags & FLAG.LAST) !== 0;
+        const done =
+          (frame.flags & FLAG.LAST) !== 0 || frame.kind === KIND.FAILED || frame.kind === KIND.FILE;
         if (done) {
           this.#jobs.delete(frame.id);
           this.#answered++;

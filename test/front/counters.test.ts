@@ -63,6 +63,8 @@ test('settings may change while it serves', async () => {
     retry: 'off',
     maxRequests: 0,
     maxRequestsJitter: 0,
+    sendfileRoot: [],
+    accel: [],
   });
   expect((await waiting.read()).status).toBe(503);
   expect((await running.read()).status).toBe(504);

@@ -87,6 +87,8 @@ export async function openTheatre(options: Partial<DispatchSettings> & StageOpti
         retry: 'off',
         maxRequests: 0,
         maxRequestsJitter: 0,
+        sendfileRoot: [],
+        accel: [],
         ...options,
       },
       deadlines,
