@@ -28,8 +28,8 @@ export interface Report {
   readonly error: (message: string) => void;
 }
 
-/** Ours to read when they are ours to obey, and the length of the body that is dropped. */
-const TAKEN_OUT = /^(?:x-sendfile|x-accel-redirect|content-length)$/i;
+/** Ours to read when they are ours to obey, and what is said of the body that is dropped. */
+const TAKEN_OUT = /^(?:x-sendfile|x-accel-redirect|content-length|content-range)$/i;
 
 const WHAT: Record<Nothing, string> = {
   missing: 'there is no such file',
@@ -65,7 +65,8 @@ export class NamedFiles {
     return {
       header: uri === null ? 'X-Sendfile' : 'X-Accel-Redirect',
       value,
-      response: { status, fields: rest },
+      // Flask says 206 of the file that it names; which part of it that is, the request tells.
+      response: { status: status.startsWith('206') ? '200 OK' : status, fields: rest },
     };
   }
 

@@ -336,6 +336,21 @@ describe('the head', () => {
     if (status < 400) expect(exchange.text).toBe(text);
   });
 
+  test('a part that the application has worked out is worked out anew', async () => {
+    const given = ['Content-Range', 'bytes 2-4/10', 'Content-Length', '3'];
+    const part = await serve('/p/a.pdf', {
+      status: '206 Partial Content',
+      given,
+      fields: ['range', 'bytes=2-4'],
+    });
+    expect([part.exchange.status, part.exchange.text]).toEqual([206, 'doc']);
+    expect(
+      part.exchange.response.fields.filter((name) => name.toLowerCase() === 'content-range'),
+    ).toHaveLength(1);
+    const whole = await serve('/p/a.pdf', { status: '206 Partial Content', given });
+    expect([whole.exchange.status, whole.exchange.text]).toEqual([200, 'a document']);
+  });
+
   test('304 says nothing of the body', async () => {
     const given = [
       'Content-Type',
