@@ -7,9 +7,9 @@ and many a wrapper have a `fileno()` as well, of the file that they unpack or ch
 from __future__ import annotations
 
 import os
+import sys
 from io import BufferedRandom, BufferedReader, FileIO
 from stat import S_ISREG
-from tempfile import _TemporaryFileWrapper  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
 
 from .interrupt import RequestTimeout
@@ -122,7 +122,9 @@ def rest_of(filelike: Any) -> Optional[Rest]:
 
 def raw_file(filelike: Any) -> Any:
     """The file that `filelike.read` reads, if it is one of Python's own on a descriptor; else None."""
-    if type(filelike) is _TemporaryFileWrapper:
+    # Imported by whoever has made such a file: to import it here would cost every worker the time.
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None and type(filelike) is getattr(tempfile, "_TemporaryFileWrapper", None):
         filelike = filelike.file
     # Whatever wraps a file (Django's File does) and has its very `read` changes nothing of what it reads.
     file = getattr(getattr(filelike, "read", None), "__self__", None)

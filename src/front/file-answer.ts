@@ -115,7 +115,8 @@ export function contentType(name: string): string {
 /** A field's value; the first, should there be several. `name` in lower case. */
 export function field(fields: Fields, name: string): string | null {
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i]?.toLowerCase() === name) return fields[i + 1] ?? '';
+    const each = fields[i] ?? '';
+    if (each.length === name.length && each.toLowerCase() === name) return fields[i + 1] ?? '';
   }
   return null;
 }

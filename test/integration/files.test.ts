@@ -60,6 +60,8 @@ describe.each(WAYS)('%s', (way) => {
       await client.send(`GET /${way}/${name} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`);
       expect((await client.read()).body.equals(bytes)).toBe(true);
     }
+    // The prefix of --accel is nobody's to ask for: the application has no such path, and says so with an error.
+    expect((await client.request('GET', '/protected/of-10')).status).toBe(500);
     for (const pid of [...(await server.workers()), ...(await server.fronts())]) {
       await vi.waitFor(() => expect(openFiles(pid)).toBe(0), TIMEOUT);
     }
