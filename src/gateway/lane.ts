@@ -61,6 +61,8 @@ export class Lane {
   #error: FrameError | null = null;
   #pinged = false;
   #unread = false;
+  /** The last bytes that were written are a request's: should any be unread, so is that. */
+  #endsInRequest = false;
 
   constructor(options: LaneOptions) {
     const { socket, decoder, order, onClose } = options;
@@ -74,7 +76,7 @@ export class Lane {
     this.#onAnswered = options.onAnswered;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-      this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
+      this.#unread = this.#endsInRequest && (code === 'ECONNRESET' || code === 'EPIPE');
     });
     socket.on('close', () => {
       const lost = [...this.#jobs.values()];
@@ -93,12 +95,14 @@ export class Lane {
   send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
     this.#jobs.set(id, job);
     this.#out.push(frame);
+    this.#endsInRequest = true;
     if (this.#order === 'any' || this.#jobs.size === 1) job.onHead();
   }
 
   /** Takes a frame that is about no request, and leaves with the next one, or with `flush`. */
   tell(frame: Buffer): void {
     this.#out.push(frame);
+    this.#endsInRequest = false;
   }
 
   /** Writes what was sent: one system call wakes the worker once for all of it. */

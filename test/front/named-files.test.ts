@@ -421,7 +421,9 @@ describe('in a front', () => {
     await client.send('GET /x HTTP/1.1\r\nHost: a\r\n\r\n');
     await until(() => expect(worker.lane.kinds()).toEqual([KIND.REQUEST]));
     worker.lane.send(KIND.RESPONSE, { id: 1, head: ['200 OK', 'X-Accel-Redirect', '/p/large'] });
-    await until(() => expect(openFiles()).toHaveLength(1));
+    // The sender waits for the client.
+    await until(() => expect(theatre.stage.room.used.memory).toBeGreaterThan(0));
+    await new Promise((resolve) => setTimeout(resolve, 50));
     end(worker as never);
     await until(() =>
       expect(

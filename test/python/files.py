@@ -187,6 +187,13 @@ def sized(name, query):
     return headers
 
 
+def path_of(fd):
+    try:
+        return os.readlink("/proc/self/fd/" + fd)
+    except OSError:
+        return ""
+
+
 def counted(file):
     close = file.close
 
@@ -217,8 +224,7 @@ def application(environ, start_response):
     if name == "fork":
         pid = os.fork()
         if pid == 0:
-            left = [fd for fd in os.listdir("/proc/self/fd") if os.readlink("/proc/self/fd/" + fd) == PATH]
-            os._exit(len(left))
+            os._exit(sum(path_of(fd) == PATH for fd in os.listdir("/proc/self/fd")))
         status = os.waitpid(pid, 0)[1] >> 8
         start_response("200 OK", [])
         return [b"%d" % status]
