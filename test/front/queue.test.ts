@@ -95,12 +95,13 @@ test('a lane that is held takes nothing until it is opened again, one that is dr
   expect(deal(queue, 1)).toEqual([]);
 });
 
-test('a lane is filled ahead by a millisecond of work, by 32 at most, and not before it is known', () => {
+test('a lane is filled ahead by two milliseconds of work, by 32 at most, and not before it is known', () => {
   for (const [ms, depth] of [
     [0.001, 32],
-    [0.1, 10],
-    [0.4, 2],
-    [0.6, 1],
+    [0.1, 20],
+    [0.4, 5],
+    [0.9, 2],
+    [1.1, 1],
     [200, 1],
   ] as const) {
     const queue = quick(ms, { size: 100 });
