@@ -88,6 +88,7 @@ class Lane:
         waiting = self._waiting = deque()
         self._finished = []
         self._reading = False
+        await_input = self.worker.control.await_input(connection) if self.gathers else _nothing
         try:
             while not self._lost:
                 if self._recall:
@@ -102,6 +103,8 @@ class Lane:
                     # A signal from here on finds it reading; one just before it must not wait for the next request.
                     if self._recall:
                         continue
+                    if self.gathers:
+                        await_input()
                     missing = decoder.missing
                     data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
                     self._reading = False
@@ -110,7 +113,13 @@ class Lane:
                     waiting.extend(decoder.push(data))
                     self._since = perf_counter()
                     continue
-                self.take(frame)
+                if frame[0] == REQUEST:
+                    self.answer(*frame)
+                    self._after_request()
+                elif frame[0] == PING:
+                    self.write(encode(PONG, ident=frame[2]))
+                elif frame[0] == OPENED:
+                    self.on_opened(frame[2], frame[3])
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
@@ -118,20 +127,14 @@ class Lane:
         finally:
             self.files.close()
 
-    def take(self, frame: Frame) -> None:
-        kind, flags, ident, head, body = frame
-        if kind == REQUEST:
-            self.answer(ident, flags, head, body)
-            self._after_request()
-        elif kind == OPENED:
-            kept = self.files.take(ident, head)
-            if kept is not None:
-                send_kept(self, kept)
-                self._abandoned.pop(ident, None)
-        elif kind == PING:
-            self.write(encode(PONG, ident=ident))
+    def on_opened(self, ident: int, head: str) -> None:
+        """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
+        kept = self.files.take(ident, head)
+        if kept is not None:
+            send_kept(self, kept)
+            self._abandoned.pop(ident, None)
 
-    def answer(self, ident: int, flags: int, head: str, body: bytes) -> None:
+    def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
         environ = request_environ(self._base, head)
         if self.worker.prefix and not shift_path(environ, self.worker.prefix):
@@ -347,6 +350,10 @@ class Lane:
     def before_interrupt(self) -> None:
         """Right before the request that runs is interrupted."""
         self.worker.hooks.call("worker_abort", self._environ)
+
+
+def _nothing() -> None:
+    """Where another thread takes orders, the lane waits in recv(2)."""
 
 
 class ThreadLane(Lane):
