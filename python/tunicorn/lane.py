@@ -131,6 +131,7 @@ class Lane:
         """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
         kept = self.files.take(ident, head)
         if kept is not None:
+            self._environ = kept.response.environ
             send_kept(self, kept)
             self._abandoned.pop(ident, None)
 
