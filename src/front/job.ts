@@ -209,7 +209,9 @@ export class Job implements LaneJob {
     this.#place?.lane.resume(this);
     // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
     if (this.#place?.lane.isHead(this) !== true) return;
-    this.#tellAbandoned();
+    // Before its first block the worker has nothing to leave out: that is not worth a signal either, which C code of the
+    // application may take for an error.
+    if (this.#answered) this.#tellAbandoned();
     this.#events.watch(this);
   }
 
