@@ -1,6 +1,6 @@
 /** Signals in the application's C code: which orders bring them, and what bears them. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, constants as files, openSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { buildExtension } from '../support/extension.ts';
 import { pythons } from '../support/python.ts';
 import { type Connection, Harness, type Options, requestFrame } from './harness.ts';
 
-const app = readFileSync(join(import.meta.dirname, 'fragile.py'), 'utf8');
+const app = readFileSync(join(import.meta.dirname, 'eintr.py'), 'utf8');
 const TIMEOUT = { timeout: 20_000, interval: 5 };
 const RECALL = encodeFrame({ kind: KIND.RECALL, id: 0, head: 'lane\u00000' });
 
@@ -32,6 +32,13 @@ async function ordered(control: Connection, order: Buffer, answer: number): Prom
 const recall = (control: Connection): Promise<void> => ordered(control, RECALL, KIND.RECALLED);
 const dump = (control: Connection): Promise<void> =>
   ordered(control, encodeFrame({ kind: KIND.DUMP, id: 0 }), KIND.STACK);
+
+/** Opened for both, which waits for no reader: the application may have gone on already. */
+function fill(pipe: string): void {
+  const descriptor = openSync(pipe, files.O_RDWR);
+  writeSync(descriptor, 'word\n');
+  closeSync(descriptor);
+}
 
 /** Whether the worker's main thread waits for something. */
 function sleeps(pid: number): boolean {
@@ -62,7 +69,7 @@ describe.each(pythons())('Python $version', ({ path: python }) => {
     lane.write(requestFrame(id, { path, environ: { HTTP_X_PIPE: pipe } }));
     await expect.poll(() => existsSync(`${pipe}.begun`) && sleeps(harness.pid), TIMEOUT).toBe(true);
     return {
-      release: () => writeFileSync(pipe, 'word\n'),
+      release: () => fill(pipe),
       answer: async () => String((await lane.answer(id)).body),
     };
   }

@@ -1,4 +1,5 @@
-"""The application of eintr.test.ts and test/integration/eintr.test.ts: C code that bears no signal (fragile.c)."""
+"""The application of eintr.test.ts and test/integration/eintr.test.ts: C code that bears no
+signal, or keeps the interpreter (fragile.c)."""
 
 import errno
 import gc
@@ -10,7 +11,7 @@ import fragile
 
 def application(environ, start_response):
     answer = VIEWS[environ["PATH_INFO"][1:]](environ)
-    start_response("200 OK", [("X-Pid", str(os.getpid()))])
+    start_response("200 OK", [("X-Pid", str(os.getpid())), ("X-Attempt", environ.get("tunicorn.attempt", "1"))])
     return [str(answer).encode()]
 
 
@@ -65,13 +66,16 @@ def quick(environ):
     return "%d %d" % (timed(100), waiting())
 
 
+def instant(environ):
+    return "0 %d" % waiting()
+
+
 def slow(environ):
     return timed(100_000)
 
 
 def hold(environ):
     """Keeps the interpreter for longer than anybody waits."""
-    open(environ["HTTP_X_BEGUN"], "x").close()
     fragile.hold(int(environ["QUERY_STRING"]))
     return "held"
 
@@ -113,4 +117,4 @@ def inherits(environ):
     return " ".join("%s %s" % (each, masks[each]) for each in sorted(masks))
 
 
-VIEWS = {each.__name__: each for each in (read, noted, reads, quick, slow, hold, child, waits, inherits)}
+VIEWS = {each.__name__: each for each in (read, noted, reads, quick, instant, slow, hold, child, waits, inherits)}
