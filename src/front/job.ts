@@ -3,10 +3,13 @@ import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
 import type { Lane, LaneJob, Loss } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
+import { Link } from './line.ts';
 import type { WorkerPeer } from './worker-peer.ts';
 
 /** What a job tells the dispatcher. */
 export interface JobEvents {
+  /** The client went while the request was waiting. */
+  readonly onLeft: (job: Job) => void;
   /** It runs towards its deadline from now on, or from now on anew. */
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
@@ -43,10 +46,14 @@ export class Job implements LaneJob {
   /** The worker knows that nobody waits for the answer. */
   #abandoned = false;
   startedAt = 0;
+  /** Its place in the queue, then among those that have a deadline. */
+  readonly link = new Link<Job>(this);
 
   constructor(exchange: Exchange, events: JobEvents) {
     this.exchange = exchange;
     this.#events = events;
+    exchange.waiting = true;
+    exchange.onGone = () => (this.#place === null ? events.onLeft(this) : this.#abandon());
   }
 
   /** Where it runs; null while it waits. */
@@ -85,7 +92,6 @@ export class Job implements LaneJob {
     this.startedAt = performance.now();
     this.exchange.waiting = false;
     this.exchange.trace = { pid: place.peer.pid, attempt: this.#attempt, environ: null };
-    this.exchange.onGone = () => this.#abandon();
     const environ = environHead({ head, peer, bodyLength: body.length });
     const frame = encodeFrame({
       kind: KIND.REQUEST,
@@ -171,10 +177,11 @@ export class Job implements LaneJob {
   }
 
   #responseHead(head: string): ResponseHead | null {
-    const [status, ...fields] = head.split('\0');
+    const fields = head.split('\0');
+    const status = fields.shift();
     if (status === undefined || fields.length % 2 !== 0) return null;
-    if (fields.some((word, i) => i % 2 === 0 && word.startsWith(':')))
-      return this.#withEnviron(status, fields);
+    // A field's value may hold this too: then nothing is found among the names.
+    if (head.includes('\0:environ.')) return this.#withEnviron(status, fields);
     return { status, fields };
   }
 

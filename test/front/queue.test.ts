@@ -1,21 +1,28 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Link } from '../../src/front/line.ts';
 import { DEEPEST, Queue, type QueueLimits, SLOW_MS } from '../../src/front/queue.ts';
 
-interface Request {
+class Request {
   readonly name: string;
   readonly shares: boolean;
+  readonly link = new Link<Request>(this);
+
+  constructor(name: string, shares: boolean) {
+    this.name = name;
+    this.shares = shares;
+  }
 }
 
 const LIMITS: QueueLimits = { size: 10, timeoutMs: 10_000, targetMs: 500 };
 const ONE = { capacity: 1, batch: DEEPEST };
 
 function get(name: string): Request {
-  return { name, shares: true };
+  return new Request(name, true);
 }
 
 function post(name: string): Request {
-  return { name, shares: false };
+  return new Request(name, false);
 }
 
 function open(limits: Partial<QueueLimits> = {}, lanes: readonly string[] = []): Queue<Request, string> {
