@@ -109,6 +109,7 @@ export class Job implements LaneJob {
   }
 
   onFrame(frame: Frame, done: boolean): void {
+    if (!done && frame.kind === KIND.EARLY) return this.#hint(frame);
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
       if (!done) this.#pace(flowing);
@@ -153,6 +154,24 @@ export class Job implements LaneJob {
       default:
         this.exchange.fail(new HttpError('application-error', frame.head.replaceAll('\0', ' ')));
         return true;
+    }
+  }
+
+  /** Hints are no part of the answer: what is promised until its first frame, deadline and retry, still holds. */
+  #hint(frame: Frame): void {
+    if (this.#dropped) return;
+    const fields = frame.head === '' ? [] : frame.head.split('\0');
+    if (this.#answered || fields.length % 2 !== 0) {
+      this.#refuse(
+        new HttpError('application-error', 'It sent no valid early hints, or sent them too late.'),
+      );
+      return;
+    }
+    try {
+      this.exchange.hint(fields);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(error);
     }
   }
 
