@@ -126,6 +126,11 @@ class Control:
                 _raise_sigio(self._session.control.fileno(), False)
             self._watch_from_thread()
 
+    def look(self) -> None:
+        """Now and then while the lane waits: a signal right before that, or a connection that was closed, wakes nobody."""
+        if self._by_signal:
+            self._on_signal(_SIGIO, None)
+
     def wait(self) -> None:
         """Takes orders until the session has ended or DRAIN came; the end of the arbiter ends the process."""
         session = self._session

@@ -51,6 +51,7 @@ class Lane:
         self._base: Environ = {**worker.base_environ, "wsgi.early_hints": self.early_hints}
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
+        self._look = worker.look
         # Without hooks a request costs nothing for them.
         self._run = self.run_with_hooks if worker.hooks.around_requests else self.run
         self._socket: socket
@@ -101,7 +102,11 @@ class Lane:
                     if self._recall:
                         continue
                     missing = decoder.missing
-                    data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
+                    try:
+                        data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
+                    except BlockingIOError:
+                        self._look()
+                        continue
                     self._reading = False
                     if not data:
                         return

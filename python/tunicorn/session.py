@@ -18,9 +18,11 @@ _Socket = socket.socket
 RETRY_SECONDS = 0.02
 GIVE_UP_SECONDS = 10.0
 
-#: With a time limit of its own (this one is 30 years), recv(2) is never restarted after a signal (signal(7)). Where
-#: SIGTERM and SIGIO arrive together, as when systemd stops the whole cgroup, it would be: an idle worker would
-#: hear of DRAIN with its next request.
+#: With a time limit of its own, recv(2) is never restarted after a signal (signal(7)). Where SIGTERM and SIGIO arrive
+#: together, as when systemd stops the whole cgroup, it would be: an idle worker would hear of DRAIN with its next
+#: request. It would also where SIGIO comes right before recv(2): the handler runs once that returns. So the only
+#: lane looks up once a second; those that are threads have the main thread for it, and wait for 30 years.
+_A_SECOND = struct.pack("@ll", 1, 0)
 _FOR_EVER = struct.pack("@ll", 10**9, 0)
 
 
@@ -59,6 +61,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
 
     `batch`: requests that a lane may be sent before it has answered the first.
     """
+    limit = _A_SECOND if start.threads == 1 else _FOR_EVER
     while True:
         opened: List[socket.socket] = []
         try:
@@ -73,7 +76,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
                         ("batch", batch),
                     ]
                 )
-                opened.append(_open(start.gateway, encode(HELLO, head=hello)))
+                opened.append(_open(start.gateway, encode(HELLO, head=hello), limit))
             hello = encode_fields(
                 [
                     ("role", "control"),
@@ -82,7 +85,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
                     ("lanes", start.threads),
                 ]
             )
-            control = _open(start.gateway, encode(HELLO, head=hello) + encode(READY))
+            control = _open(start.gateway, encode(HELLO, head=hello) + encode(READY), limit)
             return Session(control, opened)
         except OSError:
             for connection in opened:
@@ -92,7 +95,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
             arbiter.pause(RETRY_SECONDS)
 
 
-def _open(path: str, hello: bytes) -> socket.socket:
+def _open(path: str, hello: bytes, limit: bytes) -> socket.socket:
     connection = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # A front that listens but is stuck must not hold us up beyond the deadline.
@@ -100,7 +103,7 @@ def _open(path: str, hello: bytes) -> socket.socket:
         connection.connect(path)
         connection.sendall(hello)
         connection.settimeout(None)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
     except OSError:
         connection.close()
         raise
