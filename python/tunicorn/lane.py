@@ -87,6 +87,7 @@ class Lane:
         waiting = self._waiting = deque()
         self._finished = []
         self._reading = False
+        await_input = self.worker.control.await_input(connection) if self.gathers else _nothing
         try:
             while not self._lost:
                 if self._recall:
@@ -101,6 +102,8 @@ class Lane:
                     # A signal from here on finds it reading; one just before it must not wait for the next request.
                     if self._recall:
                         continue
+                    if self.gathers:
+                        await_input()
                     missing = decoder.missing
                     try:
                         data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
@@ -113,21 +116,17 @@ class Lane:
                     waiting.extend(decoder.push(data))
                     self._since = perf_counter()
                     continue
-                self.take(frame)
+                if frame[0] == REQUEST:
+                    self.answer(*frame)
+                    self._after_request()
+                elif frame[0] == PING:
+                    self.write(encode(PONG, ident=frame[2]))
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
             pass  # The front died; the worker looks for the next one.
 
-    def take(self, frame: Frame) -> None:
-        kind, flags, ident, head, body = frame
-        if kind == REQUEST:
-            self.answer(ident, flags, head, body)
-            self._after_request()
-        elif kind == PING:
-            self.write(encode(PONG, ident=ident))
-
-    def answer(self, ident: int, flags: int, head: str, body: bytes) -> None:
+    def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
         environ = request_environ(self._base, head)
         if self.worker.prefix and not shift_path(environ, self.worker.prefix):
@@ -344,6 +343,10 @@ class Lane:
     def before_interrupt(self) -> None:
         """Right before the request that runs is interrupted."""
         self.worker.hooks.call("worker_abort", self._response.environ if self._response else {})
+
+
+def _nothing() -> None:
+    """Where another thread takes orders, the lane waits in recv(2)."""
 
 
 class ThreadLane(Lane):

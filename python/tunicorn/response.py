@@ -98,7 +98,8 @@ class Response:
         """Sends a list or tuple of blocks, which is a whole body, in one frame."""
         if len(blocks) == 1:
             body = blocks[0]
-            check_block(body)
+            if type(body) is not bytes:
+                check_block(body)
         else:
             for block in blocks:
                 check_block(block)
@@ -142,7 +143,9 @@ class Response:
         if self.started:
             kind, head = BODY, b""
         else:
-            kind, head = RESPONSE, self.final_head()
+            kind, head = RESPONSE, self.head
+            if head is None or self.lane.log_environ or len(head) > MAX_PART:
+                head = self.final_head()
             self.started = True
         self.complete = last
         self.sent += len(block)
