@@ -101,7 +101,11 @@ describe.each(pythons())('Python $version', ({ path: python }) => {
       // It gave up by itself.
       expect(await once.answer()).toBe('EINTR');
       const { release, answer } = await wait(harness, { id: 2, path: '/reads' });
-      for (let i = 0; i < 3; i++) await (order === 'DUMP' ? dump : recall)(control);
+      for (let i = 0; i < 3; i++) {
+        // It has to be back in its read: a signal before that interrupts nothing.
+        await expect.poll(() => sleeps(harness.pid), TIMEOUT).toBe(true);
+        await (order === 'DUMP' ? dump : recall)(control);
+      }
       release();
       expect(await answer()).toBe('3');
     });
