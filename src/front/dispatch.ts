@@ -48,7 +48,7 @@ export class Dispatcher {
     this.#queue = new Queue(queueLimits(settings));
     this.#ages = deadlines.single(AGE_MS, () => this.#expire());
     this.#heads = deadlines.single(SLOW_MS, () => this.#recall());
-    this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#queue.unbatch(lane));
+    this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#onUnheard(lane));
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
       onOpen: (lane) => {
@@ -151,6 +151,11 @@ export class Dispatcher {
       this.#recalled.add(lane);
     }
     if (this.#queue.shared) this.#heads.start();
+  }
+
+  /** One that has answered everything meanwhile is alive: it may have missed the signal on its way to sleep. */
+  #onUnheard(lane: Lane): void {
+    if (lane.inFlight > 0) this.#queue.unbatch(lane);
   }
 
   #onRecalled(lane: Lane, jobs: readonly LaneJob[]): void {

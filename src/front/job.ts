@@ -109,6 +109,7 @@ export class Job implements LaneJob {
   }
 
   onFrame(frame: Frame, done: boolean): void {
+    if (!done && frame.kind === KIND.EARLY) return this.#hint(frame);
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
       if (!done) this.#pace(flowing);
@@ -153,6 +154,24 @@ export class Job implements LaneJob {
       default:
         this.exchange.fail(new HttpError('application-error', frame.head.replaceAll('\0', ' ')));
         return true;
+    }
+  }
+
+  /** Hints are no part of the answer: what is promised until its first frame, deadline and retry, still holds. */
+  #hint(frame: Frame): void {
+    if (this.#dropped) return;
+    const fields = frame.head === '' ? [] : frame.head.split('\0');
+    if (this.#answered || fields.length % 2 !== 0) {
+      this.#refuse(
+        new HttpError('application-error', 'It sent no valid early hints, or sent them too late.'),
+      );
+      return;
+    }
+    try {
+      this.exchange.hint(fields);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(error);
     }
   }
 
@@ -216,7 +235,9 @@ export class Job implements LaneJob {
     this.#place?.lane.resume(this);
     // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
     if (this.#place?.lane.isHead(this) !== true) return;
-    this.#tellAbandoned();
+    // Before its first block the worker has nothing to leave out: that is not worth a signal either, which C code of the
+    // application may take for an error.
+    if (this.#answered) this.#tellAbandoned();
     this.#events.watch(this);
   }
 
