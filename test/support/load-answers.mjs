@@ -3,7 +3,7 @@
  * load runs in a process of its own and Node 20 does not read TypeScript.
  */
 
-/** @typedef {{ status: number, close: boolean, worker: number, nonce: string, body: string, rest: Buffer }} Answer */
+/** @typedef {{ status: number, close: boolean, worker: number, nonce: string, retryAfter: string, body: string, rest: Buffer }} Answer */
 
 const STATUS = /^HTTP\/1\.1 ([1-9][0-9]{2}) [\t\x20-\x7e\x80-\xff]*$/;
 const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
@@ -30,6 +30,7 @@ export function takeAnswer(bytes, toHead = false) {
     close: fields.get('connection')?.toLowerCase() === 'close',
     worker: Number(fields.get('x-worker') ?? 0),
     nonce: fields.get('x-nonce') ?? '',
+    retryAfter: fields.get('retry-after') ?? '',
     ...taken,
   };
 }
