@@ -37,6 +37,7 @@ export class Client implements Channel {
     this.#intake = new Intake({ limits, bodyMemory, room, onDisk: (error) => this.#onDisk(error) });
     this.outgoing = new Outgoing(socket, context.room);
     this.outgoing.onEmpty = () => this.#onEmpty();
+    this.outgoing.onTaken = () => this.#onDrain();
     this.outgoing.onFailure = () => this.cut();
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
