@@ -132,6 +132,8 @@ export class LoadReport {
   readonly ok: number;
   /** Those of `ok` that had a connection of their own. */
   readonly fresh: number;
+  /** Those of `ok` that had the slow path. */
+  readonly slow: number;
   /** Nonces of the POST requests that were answered 200. */
   readonly posted: readonly string[];
   /** Requests of the rate that were not even sent, because thousands were unanswered. */
@@ -144,6 +146,7 @@ export class LoadReport {
     this.failed = packed.fates.failed;
     this.ok = packed.fates.sentMs.length;
     this.fresh = packed.fates.fresh;
+    this.slow = packed.fates.slow.reduce((sum, one) => sum + one, 0);
     this.posted = packed.fates.posted;
     this.unsent = packed.unsent;
   }
