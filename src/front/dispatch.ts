@@ -16,8 +16,8 @@ export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
 }
 
-/** How often those that wait are looked at for their age. */
-const AGE_MS = 20;
+/** How often those that wait are looked at for their age: who has waited too long hears of it within as much. */
+const AGE_MS = 4;
 /** A worker that leaves RECALL unanswered for so long is not to be trusted with more than one request. */
 const RECALL_MS = 100;
 
