@@ -10,11 +10,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
+from .files import Files, send_kept
 from .headers import Headers, encode_head
 from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
     LAST,
+    OPENED,
     PING,
     PONG,
     REQUEST,
@@ -72,6 +74,8 @@ class Lane:
         self.window = self.make_window()
         #: What runs here, or ran last.
         self._response: Optional[Response] = None
+        #: Answers that are files, until the front has opened them.
+        self.files = Files()
         #: The front is not there any more; what is left of the answer is dropped.
         self._lost = False
 
@@ -114,12 +118,23 @@ class Lane:
                 if frame[0] == REQUEST:
                     self.answer(*frame)
                     self._after_request()
+                elif frame[0] == OPENED:
+                    self.opened(frame[2], frame[3])
                 elif frame[0] == PING:
                     self.write(encode(PONG, ident=frame[2]))
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
             pass  # The front died; the worker looks for the next one.
+        finally:
+            self.files.close()
+
+    def opened(self, ident: int, head: str) -> None:
+        """The front has opened a file, or refuses to: then it is sent from here."""
+        kept = self.files.take(ident, head)
+        if kept is not None:
+            send_kept(self, kept)
+            self._abandoned.pop(ident, None)
 
     def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
@@ -298,17 +313,21 @@ class Lane:
     def give_back(self) -> None:
         """Takes from the tail what waits; another thread may do so while the lane takes from the head."""
         idents: List[int] = []
+        others: List[Frame] = []
         while True:
             try:
                 frame = self._waiting.pop()
             except IndexError:
                 break
-            if frame[0] == PING:
-                # The lane was empty when it was sent, so nothing is before it; its answer is due all the same.
-                self._waiting.append(frame)
-                break
-            idents.append(frame[2])
+            if frame[0] == REQUEST:
+                idents.append(frame[2])
+                continue
+            # PING and OPENED are the worker's business, wherever the requests run.
+            others.append(frame)
+            if not self.gathers:
+                break  # Another thread may look for them meanwhile: they must not be missing for long.
         idents.reverse()
+        self._waiting.extend(reversed(others))
         self.worker.control.recalled(self.number, idents)
 
     def read_ahead(self) -> None:
@@ -324,6 +343,7 @@ class Lane:
         self._lost = True
         self._waiting.clear()
         self._finished = []
+        self.files.close()
 
     @property
     def title(self) -> str:

@@ -145,6 +145,11 @@ export class KeyedDeadlines<T> {
     this.#list.add(link);
   }
 
+  /** Starts the item's delay unless it runs already. */
+  ensure(item: T): void {
+    if (!this.#links.has(item)) this.add(item);
+  }
+
   delete(item: T): void {
     const link = this.#links.get(item);
     if (link === undefined) return;

@@ -175,6 +175,15 @@ export class Queue<R extends Waiter<R>, L> {
     if (!load.held) this.#offer(lane, load);
   }
 
+  /** A request that was answered is answered anew by the same lane: it is not over, and nothing lines up behind it. */
+  again(lane: L): void {
+    const load = this.#loads.get(lane);
+    if (load === undefined) return;
+    load.running++;
+    load.alone = true;
+    if (load.running >= load.capacity) this.#idle = this.#idle.filter((idle) => idle !== lane);
+  }
+
   /** Lanes whose head is slow, and others behind it: each is given once for one head. */
   *recalls(now: number): Generator<L> {
     for (const [lane, load] of this.#loads) {

@@ -138,6 +138,7 @@ test('a keyed list finds the links of those that keep none', () => {
   for (const item of ['a', 'b', 'c', 'a']) list.add(item);
   list.delete('b');
   list.delete('nobody');
+  list.ensure('c');
   vi.advanceTimersByTime(1000);
   expect(due).toEqual(['c', 'a']);
   list.add('a');
@@ -156,7 +157,7 @@ test('an owner may add, delete and restart while items fall due', () => {
     if (item === a.item) {
       list.delete(b);
       list.add(a);
-      again.add(c);
+      again.add(new Link(c.item));
     }
   });
   for (const item of [a, b, c]) list.add(item);

@@ -172,6 +172,19 @@ test('what stands behind a slow head is asked back, once, and goes before all ot
   expect(deal(queue, 51)).toEqual(['b2']);
 });
 
+test('a request that is answered anew has its lane for itself', () => {
+  const queue = quick(0.1);
+  queue.push(get('file'), 1);
+  expect(deal(queue, 1)).toEqual(['afile']);
+  queue.again('a');
+  queue.done('a', { count: 1, now: 1.1, answered: true });
+  queue.push(get('next'), 2);
+  expect([deal(queue, 2), queue.idle, queue.shared]).toEqual([[], 0, false]);
+  queue.done('a', { count: 1, now: 3, answered: true });
+  expect(deal(queue, 3)).toEqual(['anext']);
+  queue.again('gone');
+});
+
 test('one request alone is never asked back', () => {
   const queue = quick(0.1);
   queue.push(get('1'), 1);
