@@ -118,10 +118,10 @@ class Lane:
                 if frame[0] == REQUEST:
                     self.answer(*frame)
                     self._after_request()
-                elif frame[0] == OPENED:
-                    self.opened(frame[2], frame[3])
                 elif frame[0] == PING:
                     self.write(encode(PONG, ident=frame[2]))
+                elif frame[0] == OPENED:
+                    self.on_opened(frame[2], frame[3])
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
@@ -129,8 +129,8 @@ class Lane:
         finally:
             self.files.close()
 
-    def opened(self, ident: int, head: str) -> None:
-        """The front has opened a file, or refuses to: then it is sent from here."""
+    def on_opened(self, ident: int, head: str) -> None:
+        """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
         kept = self.files.take(ident, head)
         if kept is not None:
             send_kept(self, kept)

@@ -40,6 +40,7 @@ export class Dispatcher {
   readonly #heads: Single;
   /** Lanes that owe an answer to RECALL. */
   readonly #recalled: KeyedDeadlines<Lane>;
+  /** Lanes whose worker holds a file that is open here already. */
   readonly #untold: KeyedDeadlines<Lane>;
   readonly #running: DeadlineList<Job>;
   readonly #jobEvents: JobEvents & { namedFiles: NamedFiles | null };

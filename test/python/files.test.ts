@@ -240,8 +240,11 @@ describe.each(pythons())('Python $version', ({ path }) => {
 
     test('a client that has gone: the rest is not read', async () => {
       const { id } = await ask('buffered');
+      const control = await worker.control();
       await worker.order(KIND.ABANDON, id);
-      await ask('small');
+      await worker.order(KIND.DUMP, id);
+      // By the answer to this it has heard of that.
+      await control.frames.first((frame) => frame.kind === KIND.STACK && frame.id === id, 'STACK');
       const { body } = await refuse(id, 'file');
       expect(body.length).toBe(0);
     });
