@@ -176,9 +176,11 @@ export class Single {
     this.#list.add(this.#link);
   }
 
-  /** Starts its delay unless it runs already. */
-  ensure(): void {
-    if (!this.#list.has(this.#link)) this.#list.add(this.#link);
+  /** Starts its delay unless it runs already; `delayMs`: a new one. */
+  ensure(delayMs?: number): void {
+    if (this.#list.has(this.#link)) return;
+    if (delayMs !== undefined) this.#list.delayMs = delayMs;
+    this.#list.add(this.#link);
   }
 
   stop(): void {

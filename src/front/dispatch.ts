@@ -21,8 +21,10 @@ export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
 }
 
-/** How often those that wait are looked at for their age: who has waited too long hears of it within as much. */
+/** How often those that wait are looked at for their age once that matters: who has waited too long hears of it within as much. */
 const AGE_MS = 4;
+/** And before, so that a queue whose every request is served soon costs next to nothing. */
+const CALM_MS = 50;
 /** A worker that leaves RECALL unanswered for so long is not to be trusted with more than one request. */
 const RECALL_MS = 100;
 /** OPENED leaves with the next request, which wakes the worker anyway; a file that nobody needs is held so long at most. */
@@ -147,13 +149,19 @@ export class Dispatcher {
       if (!lanes.includes(lane)) lanes.push(lane);
     }
     for (const lane of lanes) lane.flush();
-    if (this.#queue.length > 0) this.#ages.ensure();
+    this.#watchAges(now);
     if (this.#queue.shared) this.#heads.ensure();
   }
 
   #expire(): void {
-    for (const job of this.#queue.expire(this.#deadlines.now())) this.#refuse(job, 'queue-timeout');
-    if (this.#queue.length > 0) this.#ages.start();
+    const now = this.#deadlines.now();
+    for (const job of this.#queue.expire(now)) this.#refuse(job, 'queue-timeout');
+    this.#watchAges(now);
+  }
+
+  #watchAges(now: number): void {
+    if (this.#queue.length > 0)
+      this.#ages.ensure(Math.min(Math.max(this.#queue.calmMs(now), AGE_MS), CALM_MS));
   }
 
   #onAnswered(lane: Lane, count: number): void {

@@ -129,6 +129,10 @@ test('a single deadline is started, started anew, kept and stopped', () => {
   single.stop();
   vi.advanceTimersByTime(1000);
   expect(due).toEqual([160]);
+  single.ensure(30);
+  single.ensure(5000);
+  vi.advanceTimersByTime(1000);
+  expect(due.map(Math.round)).toEqual([160, 1250]);
 });
 
 test('a keyed list finds the links of those that keep none', () => {
