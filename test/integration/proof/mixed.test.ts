@@ -14,7 +14,7 @@ const MIX = { path: '/plain', slow: SLOW, posts: 0, fresh: 0 };
 const SECONDS = 4;
 /** Where quick ones alone take half as long as a slow one, the machine is busy with others, and nothing can be told. */
 const TOO_BUSY_MS = SLOW_MS / 2;
-const TRIES = 4;
+const TRIES = 6;
 
 /** Requests a second, asked without a pause. */
 async function saturate(scenario: Scenario): Promise<number> {
@@ -62,4 +62,4 @@ test('2 % take 200 ms, 2 workers with 4 threads each, half the load: the others 
   }
   if (costs.length === 0) context.skip('This machine is too busy to measure it.');
   expect(Math.min(...costs)).toBeLessThan(GOAL_MS);
-}, 90_000);
+}, 120_000);
