@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
-from select import POLLIN, POLLOUT
+from select import POLLIN, POLLOUT, poll
 from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional
@@ -91,7 +91,7 @@ class Control:
         if getsignal(_SIGIO) in (signal.SIG_DFL, signal.SIG_IGN):
             signal.signal(signal.SIGIO, self._handler)
             _raise_sigio(self._arbiter.descriptor, True)
-        self.drain()
+        self.look()
 
     def use_thread(self) -> None:
         """Takes orders in a thread: no signal reaches the application's C code."""
@@ -102,7 +102,7 @@ class Control:
         self._session = session
         if self._by_signal:
             _raise_sigio(session.control.fileno(), True)
-            self.drain()  # What came before O_ASYNC raised no signal.
+            self.look()  # What came before O_ASYNC raised no signal.
 
     def detach(self) -> None:
         self._session = None
@@ -110,7 +110,7 @@ class Control:
     def guard(self) -> None:
         """After each request: goes over to a thread when the application took SIGIO for itself, or blocked it."""
         if self._again:
-            self._on_signal(_SIGIO, None)
+            self.look()
         if self._by_signal and (
             getsignal(_SIGIO) is not self._handler or _SIGIO in pthread_sigmask(SIG_BLOCK, ())
         ):
@@ -137,6 +137,33 @@ class Control:
                 return  # The main thread has closed the session just now.
             if not self.drain():
                 return
+
+    def look(self) -> None:
+        """Takes what has come, as the handler does, which may not meet itself."""
+        self._on_signal(_SIGIO, None)
+
+    def await_input(self, connection: socket.socket) -> Callable[[], None]:
+        """Makes the main thread's wait for its lane: a function that returns once there is something to read.
+
+        It takes orders meanwhile. The signal alone will not do: Python runs its handler between two steps, and one that
+        comes after the last step before recv(2) would be seen when recv ends, with the next request.
+        """
+        lane = connection.fileno()
+        wanted = [(lane, POLLIN)]
+        watched = poll()
+        for descriptor in (lane, self._arbiter.descriptor, self._session.control.fileno() if self._session else lane):
+            watched.register(descriptor, POLLIN)
+        wait, look = watched.poll, self.look
+
+        def await_input() -> None:
+            events = wait(_LOOK_SECONDS * 1000)
+            while events != wanted:
+                look()
+                if any(descriptor == lane for descriptor, _ in events):
+                    return
+                events = wait(_LOOK_SECONDS * 1000)
+
+        return await_input
 
     def drain(self) -> bool:
         """Takes what has come, without blocking; False when the session has ended."""

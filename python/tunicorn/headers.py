@@ -17,9 +17,10 @@ _HOP_BY_HOP = frozenset(
     "transfer-encoding upgrade".split()
 )
 
-#: Names that passed, so that each is looked at once; True marks Content-Length. Bounded, as an application
-#: might make names up.
+#: Names that passed, so that each is looked at once; True marks Content-Length. And status lines, as they are
+#: sent. Bounded, as an application might make them up.
 _known: Dict[str, bool] = {}
+_known_statuses: Dict[str, str] = {}
 _KNOWN_LIMIT = 1000
 
 
@@ -63,7 +64,10 @@ def check_status(status: object) -> str:
             % status
         )
     # gunicorn's applications get away with a bare '200'; RFC 9112 §4 wants the space all the same.
-    return status if match.group(2) is not None else status + " "
+    line = status if match.group(2) is not None else status + " "
+    if len(_known_statuses) < _KNOWN_LIMIT and type(status) is str and status.isprintable():
+        _known_statuses[status] = line
+    return line
 
 
 def check_value(name: str, value: object) -> None:
@@ -86,11 +90,12 @@ def check_value(name: str, value: object) -> None:
         ) from None
 
 
-def content_length(value: str) -> int:
-    """Content-Length as a number. Raises ValueError when it is none (RFC 9110 §8.6)."""
-    if not (value.isascii() and value.isdigit()):
-        raise ValueError("Content-Length is not a number: %r (RFC 9110 8.6)" % value)
-    return int(value)
+def content_length(name: str, value: object) -> int:
+    """Content-Length as a number. Raises AssertionError or ValueError when it is none (RFC 9110 §8.6)."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    check_value(name, value)
+    raise ValueError("Content-Length is not a number: %r (RFC 9110 8.6)" % value)
 
 
 def encode_head(status: str, headers: Headers) -> Tuple[bytes, Optional[int]]:
@@ -98,7 +103,7 @@ def encode_head(status: str, headers: Headers) -> Tuple[bytes, Optional[int]]:
 
     Raises AssertionError or ValueError, in the application, when they may not be sent.
     """
-    parts = [check_status(status)]
+    parts = [_known_statuses[status] if type(status) is str and status in _known_statuses else check_status(status)]
     length = None
     known = _known.get
     for field in headers:
@@ -107,8 +112,7 @@ def encode_head(status: str, headers: Headers) -> Tuple[bytes, Optional[int]]:
         if is_length is None:
             is_length = check_name(name)
         if is_length:
-            check_value(name, value)
-            length = content_length(value)
+            length = content_length(name, value)
         parts.append(name)
         parts.append(value)
     try:
@@ -121,6 +125,21 @@ def encode_head(status: str, headers: Headers) -> Tuple[bytes, Optional[int]]:
     if not clean:
         explain(parts)
     return head, length
+
+
+def encode_hints(headers: Headers) -> bytes:
+    """Headers of a 103 as an EARLY frame's head. As in gunicorn, names and values may be bytes.
+
+    Raises AssertionError or ValueError, in the application, when they may not be sent.
+    """
+    parts: List[str] = []
+    for field in headers:
+        name, value = (each.decode("latin-1") if isinstance(each, bytes) else each for each in field)
+        if check_name(name):
+            raise ValueError("Content-Length does not belong in early hints (RFC 9110 8.6)")
+        check_value(name, value)
+        parts += (name, value)
+    return "\0".join(parts).encode("latin-1")
 
 
 def explain(parts: List[str]) -> None:

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
-from .headers import encode_head
+from .headers import Headers, encode_head
 from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
@@ -47,7 +47,8 @@ class Lane:
         self.number = number
         self.log_environ: List[str] = worker.start.log_environ
         self._application: Callable[..., Any] = worker.application
-        self._base: Environ = worker.base_environ
+        # One object for all requests: one made for each would cost those that have no use for it.
+        self._base: Environ = {**worker.base_environ, "wsgi.early_hints": self.early_hints}
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
         # Without hooks a request costs nothing for them.
@@ -69,7 +70,8 @@ class Lane:
         self._recall = False
         #: When what runs here may be interrupted.
         self.window = self.make_window()
-        self._environ: Environ = {}
+        #: What runs here, or ran last.
+        self._response: Optional[Response] = None
         #: The front is not there any more; what is left of the answer is dropped.
         self._lost = False
 
@@ -84,6 +86,7 @@ class Lane:
         waiting = self._waiting = deque()
         self._finished = []
         self._reading = False
+        await_input = self.worker.control.await_input(connection) if self.gathers else _nothing
         try:
             while not self._lost:
                 if self._recall:
@@ -98,6 +101,8 @@ class Lane:
                     # A signal from here on finds it reading; one just before it must not wait for the next request.
                     if self._recall:
                         continue
+                    if self.gathers:
+                        await_input()
                     missing = decoder.missing
                     data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
                     self._reading = False
@@ -106,28 +111,23 @@ class Lane:
                     waiting.extend(decoder.push(data))
                     self._since = perf_counter()
                     continue
-                self.take(frame)
+                if frame[0] == REQUEST:
+                    self.answer(*frame)
+                    self._after_request()
+                elif frame[0] == PING:
+                    self.write(encode(PONG, ident=frame[2]))
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
             pass  # The front died; the worker looks for the next one.
 
-    def take(self, frame: Frame) -> None:
-        kind, flags, ident, head, body = frame
-        if kind == REQUEST:
-            self.answer(ident, flags, head, body)
-            self._after_request()
-        elif kind == PING:
-            self.write(encode(PONG, ident=ident))
-
-    def answer(self, ident: int, flags: int, head: str, body: bytes) -> None:
+    def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
         environ = request_environ(self._base, head)
         if self.worker.prefix and not shift_path(environ, self.worker.prefix):
             self.refuse_path(ident)
             return
-        self._environ = environ
-        response = Response(self, ident, environ)
+        response = self._response = Response(self, ident, environ)
         window = self.window
         try:
             try:
@@ -228,6 +228,12 @@ class Lane:
         )
         self.write(encode(RESPONSE, flags=LAST, ident=ident, head=head, body=body))
 
+    def early_hints(self, headers: Headers) -> None:
+        """`wsgi.early_hints`, as gunicorn has it: a 103 with these headers for the request that runs."""
+        # In another thread it would write into the middle of what the lane writes, or into a later request's answer.
+        if self._response and self.window.ident and get_ident() == self.window.thread:
+            self._response.hint(headers)
+
     def check(self) -> None:
         """A good moment for orders that came at a bad one: between two steps of the application."""
         self.window.check()
@@ -322,7 +328,8 @@ class Lane:
     @property
     def title(self) -> str:
         """How the request that runs is called."""
-        return "%s %s" % (self._environ.get("REQUEST_METHOD", ""), self._environ.get("RAW_URI", ""))
+        environ = self._response.environ if self._response else {}
+        return "%s %s" % (environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", ""))
 
     def interrupt(self, ident: int, frame: Optional[FrameType]) -> bool:
         """The request ran over its deadline. Gives whether to raise now, right after `before_interrupt`."""
@@ -330,7 +337,11 @@ class Lane:
 
     def before_interrupt(self) -> None:
         """Right before the request that runs is interrupted."""
-        self.worker.hooks.call("worker_abort", self._environ)
+        self.worker.hooks.call("worker_abort", self._response.environ if self._response else {})
+
+
+def _nothing() -> None:
+    """Where another thread takes orders, the lane waits in recv(2)."""
 
 
 class ThreadLane(Lane):

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union
 
 from .environ import Environ
-from .headers import Headers, encode_head
-from .protocol import BODY, HEADER, LAST, MAX_PART, RESPONSE
+from .headers import Headers, encode_head, encode_hints
+from .protocol import BODY, EARLY, HEADER, LAST, MAX_PART, RESPONSE, encode
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -74,6 +74,13 @@ class Response:
         self.lane.check()
         return self.write
 
+    def hint(self, headers: Headers) -> None:
+        """Sends headers in a 103 ahead of the answer, at once; nothing when that has begun."""
+        head = encode_hints(headers)
+        if not self.started and not self.complete:
+            self.lane.write(encode(EARLY, ident=self.ident, head=head))
+        self.lane.check()
+
     def write(self, block: bytes) -> None:
         """The `write()` callable: the block is on its way before this returns."""
         check_block(block)
@@ -91,7 +98,8 @@ class Response:
         """Sends a list or tuple of blocks, which is a whole body, in one frame."""
         if len(blocks) == 1:
             body = blocks[0]
-            check_block(body)
+            if type(body) is not bytes:
+                check_block(body)
         else:
             for block in blocks:
                 check_block(block)
@@ -135,7 +143,9 @@ class Response:
         if self.started:
             kind, head = BODY, b""
         else:
-            kind, head = RESPONSE, self.final_head()
+            kind, head = RESPONSE, self.head
+            if head is None or self.lane.log_environ or len(head) > MAX_PART:
+                head = self.final_head()
             self.started = True
         self.complete = last
         self.sent += len(block)

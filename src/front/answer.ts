@@ -1,6 +1,6 @@
 import { HttpError } from '../errors.ts';
 import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/exchange.ts';
-import { errorResponse, type Framing, frameResponse } from '../http/response.ts';
+import { earlyHead, errorResponse, type Framing, frameResponse } from '../http/response.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
 import type { Outgoing } from './outgoing.ts';
 
@@ -65,14 +65,24 @@ export class Answer implements Exchange {
     return this.#gone;
   }
 
+  hint(fields: Fields): void {
+    const head = earlyHead(fields);
+    const { outgoing } = this.#client;
+    // RFC 9110 §15.2: not to HTTP/1.0. A client that does not read would make them pile up, and gains nothing by them.
+    if (this.#gone || this.#framing !== null || this.head.minor === 0 || outgoing.blocked) return;
+    outgoing.writeHead(head, []);
+  }
+
   respond(
     response: ResponseHead,
     part: { readonly body: Buffer; readonly last: boolean; readonly patient?: boolean },
   ): boolean {
     if (this.#gone) return true;
     const { context, outgoing, lastAnswer, local } = this.#client;
+    // No spread: V8 makes a new hidden class for each such object (measured: a fifth of the front's time).
     const framing = frameResponse(this.head, response, {
-      ...part,
+      body: part.body,
+      last: part.last,
       date: context.date(),
       server: SERVER,
       close: lastAnswer,
@@ -85,7 +95,6 @@ export class Answer implements Exchange {
     // answer leaves only when it is whole.
     if (local.unix && framing.isDelimitedByClose && !part.last) outgoing.hold();
     outgoing.patient = part.patient === true;
-    outgoing.onDrain = () => this.onDrain?.();
     return this.#wrote(outgoing.writeHead(framing.head, this.#encode(framing, part)), part.last);
   }
 

@@ -4,8 +4,10 @@ import { ConnectionState } from '../http/connection.ts';
 import type { Peer, RequestBody } from '../http/exchange.ts';
 import { errorResponse, frameResponse } from '../http/response.ts';
 import { Answer, type Channel, SERVER } from './answer.ts';
+import { NO_BODY } from './body.ts';
 import type { ClientContext } from './client-context.ts';
 import { Intake, lineOf } from './intake.ts';
+import { Link } from './line.ts';
 import { Outgoing } from './outgoing.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
@@ -22,6 +24,10 @@ export class Client implements Channel {
   readonly #context: ClientContext;
   readonly #intake: Intake;
   readonly #state = new ConnectionState();
+  /** Its place among those whose next bytes are due: of a head, a body, or the next request. */
+  readonly #reading = new Link<Client>(this);
+  /** Its place among those that owe us to take what they were sent, or to close. */
+  readonly #sending = new Link<Client>(this);
   #peer: Peer | null = null;
   #answer: Answer | null = null;
   #startedAt = 0;
@@ -36,6 +42,7 @@ export class Client implements Channel {
     const { limits, bodyMemory, room } = context;
     this.#intake = new Intake({ limits, bodyMemory, room, onDisk: (error) => this.#onDisk(error) });
     this.outgoing = new Outgoing(socket, context.room);
+    this.outgoing.onDrain = () => this.#answer?.onDrain?.();
     this.outgoing.onEmpty = () => this.#onEmpty();
     this.outgoing.onTaken = () => this.#onDrain();
     this.outgoing.onFailure = () => this.cut();
@@ -46,7 +53,7 @@ export class Client implements Channel {
     // The reset of a client that left; `close` follows.
     socket.on('error', () => {});
     context.clients.add(this);
-    context.deadlines.head.add(this);
+    context.deadlines.head.add(this.#reading);
   }
 
   /** Whether it is between requests, with nothing owed to it. */
@@ -83,7 +90,8 @@ export class Client implements Channel {
   onIdleDue(): void {
     if (this.#state.current !== 'idle') return;
     // What it was sent is still on its way: it reads slowly, which another deadline watches.
-    if (this.outgoing.blocked || this.socket.writableLength > 0) this.#context.deadlines.send.add(this);
+    if (this.outgoing.blocked || this.socket.writableLength > 0)
+      this.#context.deadlines.send.add(this.#sending);
     else this.#close('stop');
   }
 
@@ -91,7 +99,7 @@ export class Client implements Channel {
   onSendDue(): void {
     if (this.outgoing.empty && this.socket.writableLength === 0) {
       // It took all of it without a sign. If its keep-alive time ended meanwhile, this is the moment.
-      if (!this.#context.deadlines.idle.has(this)) this.closeIfIdle();
+      if (!this.#context.deadlines.idle.has(this.#reading)) this.closeIfIdle();
       return;
     }
     this.#context.warn(`A client at ${this.address} stopped reading its answer; the connection is cut.`);
@@ -133,8 +141,8 @@ export class Client implements Channel {
     this.#state.apply('bytes');
     this.#startedAt = performance.now();
     const { idle, head } = this.#context.deadlines;
-    idle.delete(this);
-    if (!head.has(this)) head.add(this);
+    idle.delete(this.#reading);
+    if (!head.has(this.#reading)) head.add(this.#reading);
   }
 
   /** Works through what has arrived, up to a whole request that has to be answered first. */
@@ -173,11 +181,11 @@ export class Client implements Channel {
     const { head } = this.#intake;
     if (head === null) return;
     const { deadlines } = this.#context;
-    deadlines.head.delete(this);
+    deadlines.head.delete(this.#reading);
     this.#peer = this.#context.resolvePeer(head.fields, this);
     if (head.body === 0) return;
     this.#state.apply('headers');
-    deadlines.body.add(this);
+    deadlines.body.add(this.#reading);
     // A client that has begun to send does not wait for it (RFC 9110 §10.1.1).
     if (head.expectContinue && this.#intake.buffered === 0) this.outgoing.writeHead(CONTINUE, []);
   }
@@ -185,20 +193,21 @@ export class Client implements Channel {
   #onBodyData(): void {
     const { body } = this.#context.deadlines;
     // That the disk is slower than the client is not the client's fault.
-    if (this.#intake.waits) body.delete(this);
-    else body.add(this);
+    if (this.#intake.waits) body.delete(this.#reading);
+    else body.add(this.#reading);
   }
 
   #onDisk(error: HttpError | null): void {
     if (!this.#receiving) return;
     if (error !== null) return this.#refuse(error);
-    this.#context.deadlines.body.add(this);
+    this.#context.deadlines.body.add(this.#reading);
     this.#advance();
   }
 
   #onBodyEnd(): void {
-    this.#context.deadlines.body.delete(this);
+    this.#context.deadlines.body.delete(this.#reading);
     this.#state.apply('request');
+    if (this.#intake.bodyless) return this.#hand(NO_BODY);
     this.#intake.finish((body) => {
       if (this.#state.current !== 'queued') return;
       if (body instanceof HttpError) this.#refuse(body);
@@ -208,7 +217,8 @@ export class Client implements Channel {
 
   /** Gives the whole request to the handler. */
   #hand(body: RequestBody): void {
-    const [head, peer] = [this.#intake.head, this.#peer];
+    const { head } = this.#intake;
+    const peer = this.#peer;
     if (head === null || peer === null) throw new Error('A request without a head was handed on.');
     this.#answer = new Answer({ client: this, head, peer, body, release: this.#intake.handOver() });
     this.#context.handle(this.#answer);
@@ -234,17 +244,16 @@ export class Client implements Channel {
     const { send } = this.#context.deadlines;
     // What is held back is not the client's to take yet.
     const kept = !this.outgoing.empty && !this.outgoing.held;
-    if ((this.socket.writableNeedDrain || kept) && !send.has(this)) send.add(this);
+    if ((this.socket.writableNeedDrain || kept) && !send.has(this.#sending)) send.add(this.#sending);
   }
 
   /** The answer is complete. */
   answered(answer: Answer, keepAlive: boolean): void {
     this.#report(answer);
-    this.outgoing.onDrain = null;
     // That it is the last may have become true since its head was sent.
     if (!keepAlive || this.lastAnswer) return this.#close('finish');
     this.#state.apply('reuse');
-    this.#context.deadlines.idle.add(this);
+    this.#context.deadlines.idle.add(this.#reading);
     this.#next();
   }
 
@@ -326,10 +335,10 @@ export class Client implements Channel {
     if (this.socket.writableEnded) return;
     const { send, linger } = this.#context.deadlines;
     // There is no sign of progress between the last write and its end: from here one delay must do for it.
-    if (this.socket.writableLength > 0) send.add(this);
+    if (this.socket.writableLength > 0) send.add(this.#sending);
     this.socket.end(() => {
-      send.delete(this);
-      if (!this.socket.destroyed && !this.#halfClosed) linger.add(this);
+      send.delete(this.#sending);
+      if (!this.socket.destroyed && !this.#halfClosed) linger.add(this.#sending);
     });
   }
 
@@ -340,13 +349,13 @@ export class Client implements Channel {
   }
 
   #onDrain(): void {
-    this.#context.deadlines.send.delete(this);
+    this.#context.deadlines.send.delete(this.#sending);
     this.outgoing.pump();
     this.watchSending();
   }
 
   #onEmpty(): void {
-    if (!this.socket.writableNeedDrain) this.#context.deadlines.send.delete(this);
+    if (!this.socket.writableNeedDrain) this.#context.deadlines.send.delete(this.#sending);
     if (this.#state.current === 'closing') return this.#end();
     this.#next();
   }
@@ -373,16 +382,16 @@ export class Client implements Channel {
   #forget(): void {
     this.#intake.close();
     const { head, body, idle } = this.#context.deadlines;
-    head.delete(this);
-    body.delete(this);
-    idle.delete(this);
+    head.delete(this.#reading);
+    body.delete(this.#reading);
+    idle.delete(this.#reading);
   }
 
   #onClose(): void {
     this.#state.apply('gone');
     this.#forget();
-    this.#context.deadlines.send.delete(this);
-    this.#context.deadlines.linger.delete(this);
+    this.#context.deadlines.send.delete(this.#sending);
+    this.#context.deadlines.linger.delete(this.#sending);
     this.outgoing.close();
     const answer = this.#answer;
     if (answer !== null) {

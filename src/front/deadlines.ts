@@ -1,8 +1,9 @@
 import { Clock, HEARTBEAT_MS } from '../clock.ts';
+import { Line, Link } from './line.ts';
 
 /**
- * Deadlines without a timer each. Every list has one delay, so the order in which items are added is the
- * order in which they fall due, and adding or removing one is a Map operation. One timer serves all lists.
+ * Deadlines without a timer each. Every list has one delay, so the order in which links are added is the
+ * order in which they fall due. One timer serves all lists.
  *
  * While something is due the clock is looked at once a second, so that time in which this process was stopped counts
  * for nobody.
@@ -23,11 +24,26 @@ export class Deadlines {
   }
 
   /** A list whose items fall due `delayMs` after they were added; 0 means never. */
-  list<T extends object>(delayMs: number, onDue: (item: T) => void): DeadlineList<T> {
+  list<T>(delayMs: number, onDue: (item: T) => void): DeadlineList<T> {
     const arm = (at: number) => this.#arm(at);
     const list = new DeadlineList<T>({ delayMs, onDue, arm, now: () => this.#clock.now() });
     this.#lists.push(list);
     return list;
+  }
+
+  /** A list for those that keep no link of their own, and are few. */
+  keyed<T>(delayMs: number, onDue: (item: T) => void): KeyedDeadlines<T> {
+    return new KeyedDeadlines<T>((forget) =>
+      this.list(delayMs, (item: T) => {
+        forget(item);
+        onDue(item);
+      }),
+    );
+  }
+
+  /** A deadline by itself, set by `start`; 0 means never. */
+  single(delayMs: number, onDue: () => void): Single {
+    return new Single(this.list(delayMs, onDue));
   }
 
   #arm(at: number): void {
@@ -56,8 +72,8 @@ interface ListOptions<T> {
   readonly now: () => number;
 }
 
-export class DeadlineList<T extends object> {
-  readonly #due = new Map<T, number>();
+export class DeadlineList<T> {
+  readonly #line = new Line<T>();
   readonly #options: ListOptions<T>;
   #delayMs: number;
 
@@ -66,44 +82,101 @@ export class DeadlineList<T extends object> {
     this.#delayMs = options.delayMs;
   }
 
-  /** Changes the delay, also for the items that are in the list: they stay in the order in which they fall due. */
+  /** Changes the delay, also for those that are in the list: they stay in the order in which they fall due. */
   set delayMs(delayMs: number) {
     const by = delayMs - this.#delayMs;
     this.#delayMs = delayMs;
-    if (delayMs <= 0) this.#due.clear();
-    for (const [item, at] of this.#due) this.#due.set(item, at + by);
-    if (this.#due.size > 0) this.#options.arm(this.nextAt);
+    for (let link = this.#line.first; link !== null; ) {
+      const { after } = link;
+      if (delayMs <= 0) this.#line.remove(link);
+      else link.at += by;
+      link = after;
+    }
+    if (this.#line.length > 0) this.#options.arm(this.nextAt);
   }
 
-  /** Starts or restarts the item's delay. */
-  add(item: T): void {
-    if (this.#delayMs <= 0) return;
+  /** Starts or restarts the delay of the link's item; its place in another list is given up. */
+  add(link: Link<T>): void {
+    if (this.#delayMs <= 0) return void link.line?.remove(link);
     const at = this.#options.now() + this.#delayMs;
-    this.#due.delete(item);
-    this.#due.set(item, at);
-    if (this.#due.size === 1) this.#options.arm(at);
+    this.#line.push(link, at);
+    if (this.#line.length === 1) this.#options.arm(at);
   }
 
-  delete(item: T): void {
-    this.#due.delete(item);
+  delete(link: Link<T>): void {
+    this.#line.remove(link);
   }
 
-  has(item: T): boolean {
-    return this.#due.has(item);
+  has(link: Link<T>): boolean {
+    return link.line === this.#line;
   }
 
-  /** When the first item falls due; infinity when the list is empty. */
+  /** When the first falls due; infinity when the list is empty. */
   get nextAt(): number {
-    for (const at of this.#due.values()) return at;
-    return Number.POSITIVE_INFINITY;
+    return this.#line.first?.at ?? Number.POSITIVE_INFINITY;
   }
 
   /** Removes what is due and tells its owner. */
   expire(now: number): void {
-    for (const [item, at] of this.#due) {
-      if (at > now) return;
-      this.#due.delete(item);
-      this.#options.onDue(item);
+    // Those that are added meanwhile fall due later than now.
+    for (let { first } = this.#line; first !== null && first.at <= now; { first } = this.#line) {
+      this.#line.remove(first);
+      this.#options.onDue(first.item);
     }
+  }
+}
+
+export class KeyedDeadlines<T> {
+  readonly #list: DeadlineList<T>;
+  readonly #links = new Map<T, Link<T>>();
+
+  constructor(makeList: (forget: (item: T) => void) => DeadlineList<T>) {
+    this.#list = makeList((item) => this.#links.delete(item));
+  }
+
+  set delayMs(delayMs: number) {
+    this.#list.delayMs = delayMs;
+  }
+
+  /** Starts or restarts the item's delay. */
+  add(item: T): void {
+    const link = this.#links.get(item) ?? new Link(item);
+    this.#links.set(item, link);
+    this.#list.add(link);
+  }
+
+  delete(item: T): void {
+    const link = this.#links.get(item);
+    if (link === undefined) return;
+    this.#links.delete(item);
+    this.#list.delete(link);
+  }
+}
+
+/** A deadline that stands for itself. */
+export class Single {
+  readonly #list: DeadlineList<void>;
+  readonly #link = new Link<void>(undefined);
+
+  constructor(list: DeadlineList<void>) {
+    this.#list = list;
+  }
+
+  set delayMs(delayMs: number) {
+    this.#list.delayMs = delayMs;
+  }
+
+  /** Starts or restarts its delay. */
+  start(): void {
+    this.#list.add(this.#link);
+  }
+
+  /** Starts its delay unless it runs already. */
+  ensure(): void {
+    if (!this.#list.has(this.#link)) this.#list.add(this.#link);
+  }
+
+  stop(): void {
+    this.#list.delete(this.#link);
   }
 }

@@ -4,7 +4,7 @@ import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { Counters } from './counters.ts';
 import { Crew, type CrewOptions, type CrewSettings } from './crew.ts';
-import type { DeadlineList, Deadlines } from './deadlines.ts';
+import type { DeadlineList, Deadlines, KeyedDeadlines, Single } from './deadlines.ts';
 import { Job, type JobEvents } from './job.ts';
 import { Queue, type QueueLimits, SLOW_MS } from './queue.ts';
 
@@ -28,10 +28,11 @@ export class Dispatcher {
   readonly #options: DispatchOptions;
   readonly #queue: Queue<Job, Lane>;
   readonly #deadlines: Deadlines;
-  /** Each holds the dispatcher itself while there is something to look at. */
-  readonly #ages: DeadlineList<Dispatcher>;
-  readonly #heads: DeadlineList<Dispatcher>;
-  readonly #recalled: DeadlineList<Lane>;
+  /** Each runs while there is something to look at. */
+  readonly #ages: Single;
+  readonly #heads: Single;
+  /** Lanes that owe an answer to RECALL. */
+  readonly #recalled: KeyedDeadlines<Lane>;
   readonly #running: DeadlineList<Job>;
   readonly #jobEvents: JobEvents;
   #settings: DispatchSettings;
@@ -45,9 +46,9 @@ export class Dispatcher {
     this.#settings = settings;
     this.#deadlines = deadlines;
     this.#queue = new Queue(queueLimits(settings));
-    this.#ages = deadlines.list(AGE_MS, () => this.#expire());
-    this.#heads = deadlines.list(SLOW_MS, () => this.#recall());
-    this.#recalled = deadlines.list(RECALL_MS, (lane) => this.#queue.unbatch(lane));
+    this.#ages = deadlines.single(AGE_MS, () => this.#expire());
+    this.#heads = deadlines.single(SLOW_MS, () => this.#recall());
+    this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#onUnheard(lane));
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
       onOpen: (lane) => {
@@ -63,8 +64,9 @@ export class Dispatcher {
       onRecalled: (lane, jobs) => this.#onRecalled(lane, jobs),
     });
     this.#jobEvents = {
-      watch: (job) => this.#running.add(job),
-      unwatch: (job) => this.#running.delete(job),
+      onLeft: (job) => this.#leave(job),
+      watch: (job) => this.#running.add(job.link),
+      unwatch: (job) => this.#running.delete(job.link),
       onPart: ({ place }) => {
         if (place !== null) this.#queue.streams(place.lane);
       },
@@ -96,8 +98,6 @@ export class Dispatcher {
   /** Takes a whole request; it is answered by a worker, or refused. */
   handle(exchange: Exchange): void {
     const job = new Job(exchange, this.#jobEvents);
-    exchange.waiting = true;
-    exchange.onGone = () => this.#leave(job);
     if (!this.#queue.push(job, this.#deadlines.now())) return this.#refuse(job, 'queue-full');
     if (this.#queue.length === 1) this.wish();
     this.#plan();
@@ -120,23 +120,23 @@ export class Dispatcher {
   /** Gives out what can be given out, in one write for each lane. */
   #assign(): void {
     const now = this.#deadlines.now();
-    const lanes = new Set<Lane>();
+    const lanes: Lane[] = [];
     for (;;) {
       const assignment = this.#queue.next(now);
       if (assignment === null) break;
       const { request: job, lane } = assignment;
       this.counters.started(assignment.waitedMs);
       job.start({ id: this.#takeId(), lane, peer: this.crew.owner(lane) });
-      lanes.add(lane);
+      if (!lanes.includes(lane)) lanes.push(lane);
     }
     for (const lane of lanes) lane.flush();
-    if (this.#queue.length > 0 && !this.#ages.has(this)) this.#ages.add(this);
-    if (this.#queue.shared && !this.#heads.has(this)) this.#heads.add(this);
+    if (this.#queue.length > 0) this.#ages.ensure();
+    if (this.#queue.shared) this.#heads.ensure();
   }
 
   #expire(): void {
     for (const job of this.#queue.expire(this.#deadlines.now())) this.#refuse(job, 'queue-timeout');
-    if (this.#queue.length > 0) this.#ages.add(this);
+    if (this.#queue.length > 0) this.#ages.start();
   }
 
   #onAnswered(lane: Lane, count: number): void {
@@ -150,7 +150,12 @@ export class Dispatcher {
       this.crew.owner(lane).recall(lane);
       this.#recalled.add(lane);
     }
-    if (this.#queue.shared) this.#heads.add(this);
+    if (this.#queue.shared) this.#heads.start();
+  }
+
+  /** One that has answered everything meanwhile is alive: it may have missed the signal on its way to sleep. */
+  #onUnheard(lane: Lane): void {
+    if (lane.inFlight > 0) this.#queue.unbatch(lane);
   }
 
   #onRecalled(lane: Lane, jobs: readonly LaneJob[]): void {
@@ -183,7 +188,7 @@ export class Dispatcher {
     const { place } = job;
     if (place === null) return;
     // Its answer may be there and wait behind that of another, whose client lags behind.
-    if (place.lane.paused) this.#running.add(job);
+    if (place.lane.paused) this.#running.add(job.link);
     else this.crew.overdue(job, place);
   }
 
@@ -198,7 +203,6 @@ export class Dispatcher {
     }
     this.#leavePlace(job, true);
     job.rewind(!unread);
-    job.exchange.onGone = () => this.#leave(job);
     this.#queue.pushAgain(job, this.#deadlines.now());
     this.#plan();
     return true;
@@ -224,7 +228,7 @@ export class Dispatcher {
     const { place } = job;
     if (place === null) return;
     this.counters.ended(lost ? null : performance.now() - job.startedAt);
-    this.crew.ended(job, { ...place, lost });
+    this.crew.ended(job, place.peer, lost);
   }
 }
 

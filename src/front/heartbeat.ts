@@ -3,7 +3,7 @@
  * request finds it. A lane gets nothing while its PONG is due.
  */
 import type { Lane } from '../gateway/lane.ts';
-import type { DeadlineList, Deadlines } from './deadlines.ts';
+import type { Deadlines, KeyedDeadlines, Single } from './deadlines.ts';
 
 /** A worker that does nothing is asked at least this often. */
 const LONGEST_MS = 10_000;
@@ -23,15 +23,15 @@ export interface HeartbeatOptions {
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
-  readonly #beats: DeadlineList<Heartbeat>;
-  readonly #pongs: DeadlineList<Lane>;
+  readonly #beats: Single;
+  readonly #pongs: KeyedDeadlines<Lane>;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
     const { deadlines, timeout, onDead } = options;
-    this.#beats = deadlines.list(intervalMs(timeout), () => this.#beat());
-    this.#pongs = deadlines.list(patienceMs(timeout), onDead);
-    this.#beats.add(this);
+    this.#beats = deadlines.single(intervalMs(timeout), () => this.#beat());
+    this.#pongs = deadlines.keyed(patienceMs(timeout), onDead);
+    this.#beats.start();
   }
 
   configure(timeout: number): void {
@@ -51,7 +51,7 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    this.#beats.add(this);
+    this.#beats.start();
     for (const lane of this.#options.lanes()) {
       if (lane.inFlight > 0 || lane.pinged) continue;
       this.#options.hold(lane);

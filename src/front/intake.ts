@@ -2,11 +2,13 @@ import type { HttpError } from '../errors.ts';
 import type { RequestBody } from '../http/exchange.ts';
 import { RequestParser } from '../http/parser.ts';
 import type { Limits, RequestEvent, RequestHead } from '../http/types.ts';
-import { BodyCollector, NO_BODY } from './body.ts';
+import { BodyCollector } from './body.ts';
 import type { Room } from './room.ts';
 
 /** A head longer than this counts as held in memory, like a body: thousands of long ones would be gigabytes. */
 const FREE_HEAD_BYTES = 32 * 1024;
+
+const NOTHING_TO_RELEASE = () => {};
 
 export interface IntakeOptions {
   readonly limits: Limits;
@@ -96,17 +98,22 @@ export class Intake {
     };
   }
 
+  /** The request that has come in has no body. */
+  get bodyless(): boolean {
+    return this.#body === null;
+  }
+
   /** Calls back with the whole body once all of it can be read, or with the error that prevented it. */
   finish(callback: (body: RequestBody | HttpError) => void): void {
-    if (this.#body === null) callback(NO_BODY);
-    else this.#body.finish(callback);
+    this.#body?.finish(callback);
   }
 
   /** Gives the body away. @returns what its new owner calls when it is no longer needed. */
   handOver(): () => void {
     const body = this.#body;
+    if (body === null) return NOTHING_TO_RELEASE;
     this.#body = null;
-    return () => body?.release();
+    return () => body.release();
   }
 
   /** The request is answered: nothing of it may be taken for the next one's, nor stay while nothing comes. */

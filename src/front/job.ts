@@ -3,10 +3,13 @@ import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
 import type { Lane, LaneJob, Loss } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
+import { Link } from './line.ts';
 import type { WorkerPeer } from './worker-peer.ts';
 
 /** What a job tells the dispatcher. */
 export interface JobEvents {
+  /** The client went while the request was waiting. */
+  readonly onLeft: (job: Job) => void;
   /** It runs towards its deadline from now on, or from now on anew. */
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
@@ -43,10 +46,14 @@ export class Job implements LaneJob {
   /** The worker knows that nobody waits for the answer. */
   #abandoned = false;
   startedAt = 0;
+  /** Its place in the queue, then among those that have a deadline. */
+  readonly link = new Link<Job>(this);
 
   constructor(exchange: Exchange, events: JobEvents) {
     this.exchange = exchange;
     this.#events = events;
+    exchange.waiting = true;
+    exchange.onGone = () => (this.#place === null ? events.onLeft(this) : this.#abandon());
   }
 
   /** Where it runs; null while it waits. */
@@ -85,7 +92,6 @@ export class Job implements LaneJob {
     this.startedAt = performance.now();
     this.exchange.waiting = false;
     this.exchange.trace = { pid: place.peer.pid, attempt: this.#attempt, environ: null };
-    this.exchange.onGone = () => this.#abandon();
     const environ = environHead({ head, peer, bodyLength: body.length });
     const frame = encodeFrame({
       kind: KIND.REQUEST,
@@ -103,6 +109,7 @@ export class Job implements LaneJob {
   }
 
   onFrame(frame: Frame, done: boolean): void {
+    if (!done && frame.kind === KIND.EARLY) return this.#hint(frame);
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
       if (!done) this.#pace(flowing);
@@ -150,6 +157,24 @@ export class Job implements LaneJob {
     }
   }
 
+  /** Hints are no part of the answer: what is promised until its first frame, deadline and retry, still holds. */
+  #hint(frame: Frame): void {
+    if (this.#dropped) return;
+    const fields = frame.head === '' ? [] : frame.head.split('\0');
+    if (this.#answered || fields.length % 2 !== 0) {
+      this.#refuse(
+        new HttpError('application-error', 'It sent no valid early hints, or sent them too late.'),
+      );
+      return;
+    }
+    try {
+      this.exchange.hint(fields);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(error);
+    }
+  }
+
   #respond(frame: Frame, last: boolean): boolean {
     const response = this.#responseHead(frame.head);
     if (this.#answered || response === null) {
@@ -171,10 +196,11 @@ export class Job implements LaneJob {
   }
 
   #responseHead(head: string): ResponseHead | null {
-    const [status, ...fields] = head.split('\0');
+    const fields = head.split('\0');
+    const status = fields.shift();
     if (status === undefined || fields.length % 2 !== 0) return null;
-    if (fields.some((word, i) => i % 2 === 0 && word.startsWith(':')))
-      return this.#withEnviron(status, fields);
+    // A field's value may hold this too: then nothing is found among the names.
+    if (head.includes('\0:environ.')) return this.#withEnviron(status, fields);
     return { status, fields };
   }
 
@@ -209,7 +235,9 @@ export class Job implements LaneJob {
     this.#place?.lane.resume(this);
     // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
     if (this.#place?.lane.isHead(this) !== true) return;
-    this.#tellAbandoned();
+    // Before its first block the worker has nothing to leave out: that is not worth a signal either, which C code of the
+    // application may take for an error.
+    if (this.#answered) this.#tellAbandoned();
     this.#events.watch(this);
   }
 

@@ -15,7 +15,7 @@ import { createLogger, type LogFile, openLogFile } from '../observe/log.ts';
 import type { Client } from './client.ts';
 import type { Outcome } from './client-context.ts';
 import { Clients } from './clients.ts';
-import { type DeadlineList, Deadlines } from './deadlines.ts';
+import { Deadlines, type Single } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { type Accepting, closeWhenQuiet, listen } from './listener.ts';
 import { resolvePeer, trustList } from './proxy-headers.ts';
@@ -39,7 +39,7 @@ class Front {
   readonly #dispatcher: Dispatcher;
   readonly #clients: Clients;
   readonly #room: Room;
-  readonly #seconds: DeadlineList<Front>;
+  readonly #seconds: Single;
   #settings: Settings;
   #trusted: (address: string) => boolean;
   #mounts: readonly StaticMount[];
@@ -81,7 +81,7 @@ class Front {
       finished: (outcome) => this.#finished(outcome),
       warn,
     });
-    this.#seconds = deadlines.list(1000, () => this.#onSecond());
+    this.#seconds = deadlines.single(1000, () => this.#onSecond());
     this.#watchLoad();
   }
 
@@ -179,12 +179,12 @@ class Front {
   /** Only scaling needs to know what each second was like. */
   #watchLoad(): void {
     const { min, max } = this.#settings.workers;
-    if (min !== max) this.#seconds.add(this);
-    else this.#seconds.delete(this);
+    if (min !== max) this.#seconds.start();
+    else this.#seconds.stop();
   }
 
   #onSecond(): void {
-    this.#seconds.add(this);
+    this.#seconds.start();
     const load = this.#dispatcher.counters.second(this.#dispatcher.oldestMs);
     if (load !== null) send({ type: 'load', load });
     this.#dispatcher.wish();

@@ -7,6 +7,7 @@ import type { Logger } from '../observe/log.ts';
 import { dumpStacks } from '../stack-file.ts';
 import type { DeadlineList, Deadlines } from './deadlines.ts';
 import type { Job } from './job.ts';
+import { Link } from './line.ts';
 import type { Stack, WorkerPeer } from './worker-peer.ts';
 
 /** How long the log waits for the stack. */
@@ -25,14 +26,21 @@ export interface OverdueOptions {
   readonly onStuck: (worker: number, graceMs: number, cause: 'timeout' | 'unresponsive') => void;
 }
 
-interface Case {
+class Case {
   readonly job: Job;
   readonly id: number;
   readonly peer: WorkerPeer;
-  readonly since: number;
+  readonly since = performance.now();
+  readonly untold = new Link<Case>(this);
+  readonly unheard = new Link<Case>(this);
   /** The log knows where it is stuck. */
-  told: boolean;
-  heard: boolean;
+  told = false;
+
+  constructor(job: Job, { id, peer }: { readonly id: number; readonly peer: WorkerPeer }) {
+    this.job = job;
+    this.id = id;
+    this.peer = peer;
+  }
 }
 
 export class Overdue {
@@ -53,11 +61,11 @@ export class Overdue {
   /** A request has run over its deadline. Its worker gets nothing more already. */
   begin(job: Job, { id, peer }: { readonly id: number; readonly peer: WorkerPeer }): void {
     job.fail(new HttpError('worker-timeout'));
-    const each: Case = { job, id, peer, since: performance.now(), told: false, heard: false };
+    const each = new Case(job, { id, peer });
     this.#cases.set(peer, (this.#cases.get(peer) ?? new Set()).add(each));
     peer.interrupt(id);
-    this.#untold.add(each);
-    this.#unheard.add(each);
+    this.#untold.add(each.untold);
+    this.#unheard.add(each.unheard);
     this.#replace(peer);
   }
 
@@ -65,9 +73,8 @@ export class Overdue {
   hear(peer: WorkerPeer, stack: Stack): void {
     for (const each of this.#cases.get(peer) ?? []) {
       if (each.id !== stack.id) continue;
-      each.heard = true;
-      this.#unheard.delete(each);
-      this.#untold.delete(each);
+      this.#unheard.delete(each.unheard);
+      this.#untold.delete(each.untold);
       const where = stack.text === '' ? 'It was about to end.' : `It was here:\n${stack.text.trimEnd()}`;
       this.#tell(each, { thread: stack.thread, where });
     }
@@ -80,7 +87,7 @@ export class Overdue {
     for (const each of cases) {
       if (each.job !== job) continue;
       cases.delete(each);
-      this.#unheard.delete(each);
+      this.#unheard.delete(each.unheard);
     }
     if (cases.size === 0) this.#cases.delete(peer);
     else this.#replace(peer);

@@ -1,9 +1,11 @@
+import { Line, type Link } from './line.ts';
+
 /**
  * Which request goes to which lane: a pure core, requests, lanes and the time in, assignments out.
  *
  * First come, first served. Among idle lanes the one used last, whose caches are warm. Only when none is idle does a
  * request line up behind others in a lane, and only when no harm can come of it: waking a process costs more than a
- * small request, so lanes of quick requests are filled ahead, by about one millisecond of work.
+ * small request, so lanes of quick requests are filled ahead, by a millisecond or two of work.
  */
 export interface Assignment<R, L> {
   readonly request: R;
@@ -12,9 +14,11 @@ export interface Assignment<R, L> {
   readonly waitedMs: number;
 }
 
-export interface Shareable {
+export interface Waiter<R> {
   /** It may run behind or before others in one lane: it is safe, has no body, and was not taken back before. */
   readonly shares: boolean;
+  /** Its place here; the queue's from `push` or `pushAgain` until it is given out. */
+  readonly link: Link<R>;
 }
 
 export interface QueueLimits {
@@ -33,8 +37,11 @@ export interface LaneLimits {
   readonly batch: number;
 }
 
-/** Work that a lane is filled ahead by. */
-const AHEAD_MS = 1;
+/**
+ * Work that a lane is filled ahead by, in the time it takes of late, waiting for a processor included: with 1 ms, and all
+ * processors busy, lanes of Django pages held two or three, and each cost a third more (docs/design.md).
+ */
+const AHEAD_MS = 2;
 /** Requests in one lane at most. */
 export const DEEPEST = 32;
 /** Nothing is lined up behind a request that runs longer; what stands there is taken back. */
@@ -64,11 +71,11 @@ interface Load extends LaneLimits {
   recalled: boolean;
 }
 
-export class Queue<R extends Shareable, L> {
-  /** Requests with the time of their arrival; insertion order is FIFO, and leaving early costs O(1). */
-  readonly #waiting = new Map<R, number>();
+export class Queue<R extends Waiter<R>, L> {
+  /** Requests since their arrival: FIFO, and leaving early costs O(1). */
+  readonly #waiting = new Line<R>();
   /** Requests that go before all others, the first in front: their lane failed them. */
-  readonly #again = new Map<R, number>();
+  readonly #again = new Line<R>();
   readonly #loads = new Map<L, Load>();
   /** Lanes that can take a request at once, the one used last at the end. */
   #idle: L[] = [];
@@ -81,13 +88,12 @@ export class Queue<R extends Shareable, L> {
   }
 
   get length(): number {
-    return this.#waiting.size + this.#again.size;
+    return this.#waiting.length + this.#again.length;
   }
 
   /** When the first that waits was lined up; null when nothing waits. */
   get since(): number | null {
-    for (const waiting of [this.#again, this.#waiting]) for (const since of waiting.values()) return since;
-    return null;
+    return (this.#again.first ?? this.#waiting.first)?.at ?? null;
   }
 
   /** Requests that could be taken at once. */
@@ -100,20 +106,20 @@ export class Queue<R extends Shareable, L> {
   /** Lines a request up. @returns false when the queue is full. */
   push(request: R, now: number): boolean {
     // A request that an idle lane can take at once is never refused, whatever the size.
-    if (this.#waiting.size >= this.limits.size && this.#waiting.size >= this.limits.size + this.idle)
+    if (this.#waiting.length >= this.limits.size && this.#waiting.length >= this.limits.size + this.idle)
       return false;
-    this.#waiting.set(request, now);
+    this.#waiting.push(request.link, now);
     return true;
   }
 
   /** Lines a request up in front, when its lane has failed it; there is always room, since it had a place before. */
   pushAgain(request: R, now: number): void {
-    this.#again.set(request, now);
+    this.#again.push(request.link, now);
   }
 
   /** The client has gone: nobody waits for this request any longer. @returns whether it was still waiting. */
   leave(request: R): boolean {
-    const waited = this.#waiting.delete(request) || this.#again.delete(request);
+    const waited = this.#waiting.remove(request.link) || this.#again.remove(request.link);
     if (waited && this.#late !== null) this.#late.left++;
     return waited;
   }
@@ -186,17 +192,16 @@ export class Queue<R extends Shareable, L> {
 
   /** The next assignment, or null when nothing waits or nothing can be given out. */
   next(now: number): Assignment<R, L> | null {
-    const waiting = this.#again.size > 0 ? this.#again : this.#waiting;
-    for (const [request, since] of waiting) {
-      const lane = this.#idle.at(-1) ?? (request.shares ? this.#roomiest(now) : null);
-      // Those behind wait as well: lanes that are filled on and on never come to be idle.
-      if (lane === null) return null;
-      waiting.delete(request);
-      if (this.#late !== null) this.#late.served++;
-      this.#take(lane, { request, now });
-      return { request, lane, waitedMs: now - since };
-    }
-    return null;
+    const link = this.#again.first ?? this.#waiting.first;
+    if (link === null) return null;
+    const { item: request, at: since } = link;
+    const lane = this.#idle.at(-1) ?? (request.shares ? this.#roomiest(now) : null);
+    // Those behind wait as well: lanes that are filled on and on never come to be idle.
+    if (lane === null) return null;
+    link.line?.remove(link);
+    if (this.#late !== null) this.#late.served++;
+    this.#take(lane, { request, now });
+    return { request, lane, waitedMs: now - since };
   }
 
   /** Takes out those that have waited too long. */
@@ -213,7 +218,7 @@ export class Queue<R extends Shareable, L> {
    * what tells it from a few that wait patiently for a slow page, of whom none is to be lost.
    */
   #isOverloaded(now: number): boolean {
-    const [oldest = now] = this.#waiting.values();
+    const oldest = this.#waiting.first?.at ?? now;
     if (now - oldest <= LATE_MS) this.#late = null;
     else this.#late ??= { since: now, left: 0, served: 0, overloaded: false };
     const late = this.#late;
@@ -276,12 +281,11 @@ function depth({ serviceMs, batch, capacity }: Load): number {
   return Math.min(Math.max(1, Math.floor(AHEAD_MS / serviceMs)), DEEPEST, batch);
 }
 
-function expired<R>(waiting: Map<R, number>, before: number): R[] {
+function expired<R>(waiting: Line<R>, before: number): R[] {
   const gone: R[] = [];
-  for (const [request, since] of waiting) {
-    if (since > before) break;
-    waiting.delete(request);
-    gone.push(request);
+  for (let { first } = waiting; first !== null && first.at <= before; { first } = waiting) {
+    waiting.remove(first);
+    gone.push(first.item);
   }
   return gone;
 }

@@ -50,7 +50,9 @@ export class Lane {
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
   readonly #order: 'fifo' | 'any';
-  readonly #jobs = new Map<number, LaneJob>();
+  /** What is under way, in the order in which it was sent, and its ids. Arrays: they are short, and leave no garbage. */
+  readonly #jobs: LaneJob[] = [];
+  readonly #ids: number[] = [];
   /** Jobs whose clients lag behind. */
   readonly #slow = new Set<LaneJob>();
   readonly #onPong: (lane: Lane) => void;
@@ -77,8 +79,8 @@ export class Lane {
       this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
     });
     socket.on('close', () => {
-      const lost = [...this.#jobs.values()];
-      this.#jobs.clear();
+      const lost = this.#jobs.splice(0);
+      this.#ids.length = 0;
       onClose(this, this.#error);
       for (const job of lost) job.onLost({ error: this.#error, unread: this.#unread && lost.length === 1 });
     });
@@ -86,14 +88,15 @@ export class Lane {
 
   /** Requests under way. */
   get inFlight(): number {
-    return this.#jobs.size;
+    return this.#jobs.length;
   }
 
   /** Takes a REQUEST frame, which leaves with `flush`; `job` gets what comes back for `id`. */
   send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
-    this.#jobs.set(id, job);
+    this.#ids.push(id);
+    this.#jobs.push(job);
     this.#out.push(frame);
-    if (this.#order === 'any' || this.#jobs.size === 1) job.onHead();
+    if (this.#order === 'any' || this.#jobs.length === 1) job.onHead();
   }
 
   /** Writes what was sent: one system call wakes the worker once for all of it. */
@@ -107,19 +110,21 @@ export class Lane {
   /** The worker has given these up. @returns those of them that were under way, in their order; nothing more comes for them. */
   takeBack(ids: readonly number[]): LaneJob[] {
     const head = this.#head;
-    const taken = ids.flatMap((id) => {
-      const job = this.#jobs.get(id);
-      this.#jobs.delete(id);
-      return job ?? [];
-    });
+    const taken = ids.flatMap((id) => this.#remove(this.#ids.indexOf(id)) ?? []);
     if (this.#order === 'fifo' && this.#head !== head) this.#head?.onHead();
     return taken;
   }
 
   /** The request that is answered next, on a lane of order `fifo`. */
   get #head(): LaneJob | undefined {
-    for (const job of this.#jobs.values()) return job;
-    return undefined;
+    return this.#jobs[0];
+  }
+
+  #remove(index: number): LaneJob | undefined {
+    if (index < 0) return undefined;
+    if (index > 0) this.#ids.splice(index, 1);
+    else this.#ids.shift();
+    return index > 0 ? this.#jobs.splice(index, 1)[0] : this.#jobs.shift();
   }
 
   /** Nothing is before it on this lane. */
@@ -129,7 +134,7 @@ export class Lane {
 
   /** What runs here. */
   get jobs(): Iterable<LaneJob> {
-    return this.#jobs.values();
+    return this.#jobs;
   }
 
   /** Its PONG is due: it should get no request before that. */
@@ -182,8 +187,9 @@ export class Lane {
       this.#pinged = false;
       return this.#onPong(this);
     }
-    const job = this.#jobs.get(frame.id);
-    if (job === undefined || !this.#isNext(frame.id)) {
+    const index = this.#order === 'any' ? this.#ids.indexOf(frame.id) : this.#ids[0] === frame.id ? 0 : -1;
+    const job = this.#jobs[index];
+    if (job === undefined) {
       throw new FrameError(
         `A frame of kind ${frame.kind} answers request ${frame.id}, which is not its turn.`,
       );
@@ -194,21 +200,17 @@ export class Lane {
       case KIND.FAILED: {
         const done = frame.kind === KIND.FAILED || (frame.flags & FLAG.LAST) !== 0;
         if (done) {
-          this.#jobs.delete(frame.id);
+          this.#remove(index);
           this.#answered++;
         }
         job.onFrame(frame, done);
         if (done && this.#order === 'fifo') this.#head?.onHead();
         return;
       }
+      case KIND.EARLY:
+        return job.onFrame(frame, false);
       default:
         throw new FrameError(`A frame of kind ${frame.kind} does not belong on a lane.`);
     }
-  }
-
-  #isNext(id: number): boolean {
-    if (this.#order === 'any') return true;
-    for (const first of this.#jobs.keys()) return first === id;
-    return false;
   }
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Deadlines } from '../../src/front/deadlines.ts';
+import { Link } from '../../src/front/line.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -8,22 +9,21 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-interface Item {
-  readonly name: string;
-}
+type Item = Link<{ readonly name: string }>;
+type Named = Item['item'];
 
 function lists(...delays: number[]) {
   const deadlines = new Deadlines();
   const due: string[] = [];
   const made = delays.map((delay) =>
-    deadlines.list<Item>(delay, (item) => due.push(`${item.name}@${Math.round(performance.now() - start)}`)),
+    deadlines.list<Named>(delay, (item) => due.push(`${item.name}@${Math.round(performance.now() - start)}`)),
   );
   const start = performance.now();
   return { due, lists: made };
 }
 
 function items(count: number): Item[] {
-  return Array.from({ length: count }, (_, i) => ({ name: String(i) }));
+  return Array.from({ length: count }, (_, i) => new Link({ name: String(i) }));
 }
 
 test('items fall due in order, each after its delay, with one timer', () => {
@@ -84,14 +84,76 @@ test('a delay of 0 is none', () => {
   expect(due).toEqual([]);
 });
 
+test('a link stands in one list: adding it to another takes it out of the first', () => {
+  const {
+    due,
+    lists: [short, long, never],
+  } = lists(100, 300, 0);
+  const [a, b, c] = items(3) as [Item, Item, Item];
+  for (const item of [a, b, c]) short?.add(item);
+  long?.add(b);
+  never?.add(c);
+  expect([short?.has(b), long?.has(b), short?.has(c)]).toEqual([false, true, false]);
+  vi.advanceTimersByTime(1000);
+  expect(due).toEqual(['0@100', '1@300']);
+});
+
+test('a changed delay moves those that wait, and 0 lets them go', () => {
+  const {
+    due,
+    lists: [list, other],
+  } = lists(100, 200);
+  const [a, b] = items(2) as [Item, Item];
+  if (list === undefined || other === undefined) throw new Error('There are two.');
+  list.add(a);
+  other.add(b);
+  list.delayMs = 250;
+  other.delayMs = 0;
+  vi.advanceTimersByTime(1000);
+  expect(due).toEqual(['0@250']);
+});
+
+test('a single deadline is started, started anew, kept and stopped', () => {
+  const deadlines = new Deadlines();
+  const due: number[] = [];
+  const single = deadlines.single(100, () => due.push(performance.now() - start));
+  const start = performance.now();
+  single.start();
+  vi.advanceTimersByTime(60);
+  single.start();
+  vi.advanceTimersByTime(60);
+  single.ensure();
+  vi.advanceTimersByTime(100);
+  expect(due).toEqual([160]);
+  single.ensure();
+  single.stop();
+  vi.advanceTimersByTime(1000);
+  expect(due).toEqual([160]);
+});
+
+test('a keyed list finds the links of those that keep none', () => {
+  const deadlines = new Deadlines();
+  const due: string[] = [];
+  const list = deadlines.keyed<string>(100, (item) => due.push(item));
+  for (const item of ['a', 'b', 'c', 'a']) list.add(item);
+  list.delete('b');
+  list.delete('nobody');
+  vi.advanceTimersByTime(1000);
+  expect(due).toEqual(['c', 'a']);
+  list.add('a');
+  list.delayMs = 0;
+  vi.advanceTimersByTime(1000);
+  expect(due).toEqual(['c', 'a']);
+});
+
 test('an owner may add, delete and restart while items fall due', () => {
   const deadlines = new Deadlines();
   const [a, b, c] = items(3) as [Item, Item, Item];
   const due: string[] = [];
-  const again = deadlines.list<Item>(50, (item) => due.push(`again ${item.name}`));
-  const list = deadlines.list<Item>(100, (item) => {
+  const again = deadlines.list<Named>(50, (item) => due.push(`again ${item.name}`));
+  const list = deadlines.list<Named>(100, (item) => {
     due.push(item.name);
-    if (item === a) {
+    if (item === a.item) {
       list.delete(b);
       list.add(a);
       again.add(c);
@@ -108,11 +170,11 @@ test('an owner may add, delete and restart while items fall due', () => {
 
 test('10,000 items with restarts at random: none early, none forgotten', () => {
   const deadlines = new Deadlines();
-  const dueAt = new Map<Item, number>();
+  const dueAt = new Map<Named, number>();
   let fired = 0;
   const made = [70, 200, 1000].map((delay) => ({
     delay,
-    list: deadlines.list<Item>(delay, (item) => {
+    list: deadlines.list<Named>(delay, (item) => {
       fired++;
       const at = dueAt.get(item) ?? Number.NaN;
       if (!(performance.now() >= at && performance.now() <= at + 2))
@@ -133,10 +195,10 @@ test('10,000 items with restarts at random: none early, none forgotten', () => {
       const { list, delay } = made[index % made.length] as (typeof made)[number];
       if (random(4) === 0) {
         list.delete(item);
-        dueAt.delete(item);
+        dueAt.delete(item.item);
       } else {
         list.add(item);
-        dueAt.set(item, performance.now() + delay);
+        dueAt.set(item.item, performance.now() + delay);
       }
     }
     vi.advanceTimersByTime(random(20));
@@ -152,7 +214,9 @@ test('real timers never wake it early', async () => {
   const waits = [3, 7, 11, 23].map(
     (delay) =>
       new Promise<number>((resolve) => {
-        deadlines.list<Item>(delay, () => resolve(performance.now() - started - delay)).add({ name: '' });
+        deadlines
+          .list<Named>(delay, () => resolve(performance.now() - started - delay))
+          .add(new Link({ name: '' }));
       }),
   );
   // The timer does not keep a process alive; this one does.

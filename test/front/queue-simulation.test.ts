@@ -22,7 +22,7 @@ test(`in ${HISTORIES} random histories no rule is broken`, () => {
   // Else it proves nothing.
   for (const what of ['shared', 'recalled', 'retried', 'convicted', 'refused', 'left'])
     expect(total[what], what).toBeGreaterThan(100);
-});
+}, 300_000);
 
 class Broken extends Queue<Request, Lane> {}
 

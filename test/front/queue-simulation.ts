@@ -2,6 +2,7 @@
  * A front in simulated time: the real queue, and around it lanes, workers and clients that do what they may do, by a
  * seeded random history. It notes what must never happen.
  */
+import { Link } from '../../src/front/line.ts';
 import { type Assignment, DEEPEST, type LaneLimits, Queue, type QueueLimits } from '../../src/front/queue.ts';
 
 export interface Request {
@@ -15,6 +16,7 @@ export interface Request {
   /** It kills the worker that runs it. */
   readonly deadly: boolean;
   shares: boolean;
+  readonly link: Link<Request>;
   /** Workers that may have begun it and died. */
   deaths: number;
   recalls: number;
@@ -69,6 +71,12 @@ const BATCHED: LaneLimits = { capacity: 1, batch: DEEPEST };
 const ARRIVALS_MS = 400;
 const END_MS = 3000;
 const TICK_MS = 0.25;
+
+function linked(request: Omit<Request, 'link'>): Request {
+  const made = { ...request } as { -readonly [Key in keyof Request]: Request[Key] };
+  made.link = new Link<Request>(made);
+  return made;
+}
 
 export class World {
   readonly violations = new Set<string>();
@@ -141,7 +149,7 @@ export class World {
 
   #arrive(): void {
     const safe = this.#chance(0.8);
-    const request: Request = {
+    const request = linked({
       id: this.#requests.length,
       safe,
       arrived: this.#now,
@@ -154,7 +162,7 @@ export class World {
       starts: 0,
       answers: 0,
       fate: 'waits',
-    };
+    });
     this.#requests.push(request);
     this.#open.add(request);
     if (this.#queue.push(request, this.#now)) {

@@ -1,21 +1,28 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Link } from '../../src/front/line.ts';
 import { DEEPEST, Queue, type QueueLimits, SLOW_MS } from '../../src/front/queue.ts';
 
-interface Request {
+class Request {
   readonly name: string;
   readonly shares: boolean;
+  readonly link = new Link<Request>(this);
+
+  constructor(name: string, shares: boolean) {
+    this.name = name;
+    this.shares = shares;
+  }
 }
 
 const LIMITS: QueueLimits = { size: 10, timeoutMs: 10_000, targetMs: 500 };
 const ONE = { capacity: 1, batch: DEEPEST };
 
 function get(name: string): Request {
-  return { name, shares: true };
+  return new Request(name, true);
 }
 
 function post(name: string): Request {
-  return { name, shares: false };
+  return new Request(name, false);
 }
 
 function open(limits: Partial<QueueLimits> = {}, lanes: readonly string[] = []): Queue<Request, string> {
@@ -88,12 +95,13 @@ test('a lane that is held takes nothing until it is opened again, one that is dr
   expect(deal(queue, 1)).toEqual([]);
 });
 
-test('a lane is filled ahead by a millisecond of work, by 32 at most, and not before it is known', () => {
+test('a lane is filled ahead by two milliseconds of work, by 32 at most, and not before it is known', () => {
   for (const [ms, depth] of [
     [0.001, 32],
-    [0.1, 10],
-    [0.4, 2],
-    [0.6, 1],
+    [0.1, 20],
+    [0.4, 5],
+    [0.9, 2],
+    [1.1, 1],
     [200, 1],
   ] as const) {
     const queue = quick(ms, { size: 100 });
