@@ -32,6 +32,8 @@ export const ERRORS = {
   'application-error': { status: 500, fault: 'app', text: 'The application failed.' },
   'worker-lost': { status: 502, fault: 'app', text: 'The worker died while it handled this request.' },
   'worker-timeout': { status: 504, fault: 'app', text: 'The application did not answer in time.' },
+  'file-refused': { status: 500, fault: 'app', text: 'The application named a file that may not be sent.' },
+  'file-missing': { status: 404, fault: 'app', text: 'The file is not there.' },
   'file-failed': { status: 500, fault: 'server', text: 'A file could not be read.' },
   'queue-full': { status: 503, fault: 'server', text: 'Too many requests are waiting.' },
   'queue-timeout': { status: 503, fault: 'server', text: 'No worker was free in time.' },

@@ -126,11 +126,6 @@ class Control:
                 _raise_sigio(self._session.control.fileno(), False)
             self._watch_from_thread()
 
-    def look(self) -> None:
-        """Now and then while the lane waits: a signal right before that, or a connection that was closed, wakes nobody."""
-        if self._by_signal:
-            self._on_signal(_SIGIO, None)
-
     def wait(self) -> None:
         """Takes orders until the session has ended or DRAIN came; the end of the arbiter ends the process."""
         session = self._session
@@ -161,12 +156,12 @@ class Control:
         wait, look = watched.poll, self.look
 
         def await_input() -> None:
-            events = wait()
+            events = wait(_LOOK_SECONDS * 1000)
             while events != wanted:
                 look()
                 if any(descriptor == lane for descriptor, _ in events):
                     return
-                events = wait()
+                events = wait(_LOOK_SECONDS * 1000)
 
         return await_input
 

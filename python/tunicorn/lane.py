@@ -10,11 +10,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
+from .files import Files, send_kept
 from .headers import Headers, encode_head
 from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
     LAST,
+    OPENED,
     PING,
     PONG,
     REQUEST,
@@ -51,7 +53,6 @@ class Lane:
         self._base: Environ = {**worker.base_environ, "wsgi.early_hints": self.early_hints}
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
-        self._look = worker.look
         # Without hooks a request costs nothing for them.
         self._run = self.run_with_hooks if worker.hooks.around_requests else self.run
         self._socket: socket
@@ -73,6 +74,8 @@ class Lane:
         self.window = self.make_window()
         #: What runs here, or ran last.
         self._response: Optional[Response] = None
+        #: Answers that are files, until the front has opened them.
+        self.files = Files()
         #: The front is not there any more; what is left of the answer is dropped.
         self._lost = False
 
@@ -105,11 +108,7 @@ class Lane:
                     if self.gathers:
                         await_input()
                     missing = decoder.missing
-                    try:
-                        data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
-                    except BlockingIOError:
-                        self._look()
-                        continue
+                    data = connection.recv(_READ if missing <= _READ else min(missing, _READ_LONG))
                     self._reading = False
                     if not data:
                         return
@@ -121,10 +120,21 @@ class Lane:
                     self._after_request()
                 elif frame[0] == PING:
                     self.write(encode(PONG, ident=frame[2]))
+                elif frame[0] == OPENED:
+                    self.on_opened(frame[2], frame[3])
         except FrameError as error:
             self.worker.log.log("error", "The front sent what is no frame: %s" % error)
         except OSError:
             pass  # The front died; the worker looks for the next one.
+        finally:
+            self.files.close()
+
+    def on_opened(self, ident: int, head: str) -> None:
+        """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
+        kept = self.files.take(ident, head)
+        if kept is not None:
+            send_kept(self, kept)
+            self._abandoned.pop(ident, None)
 
     def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
@@ -303,17 +313,21 @@ class Lane:
     def give_back(self) -> None:
         """Takes from the tail what waits; another thread may do so while the lane takes from the head."""
         idents: List[int] = []
+        others: List[Frame] = []
         while True:
             try:
                 frame = self._waiting.pop()
             except IndexError:
                 break
-            if frame[0] == PING:
-                # The lane was empty when it was sent, so nothing is before it; its answer is due all the same.
-                self._waiting.append(frame)
-                break
-            idents.append(frame[2])
+            if frame[0] == REQUEST:
+                idents.append(frame[2])
+                continue
+            # PING and OPENED are the worker's business, wherever the requests run.
+            others.append(frame)
+            if not self.gathers:
+                break  # Another thread may look for them meanwhile: they must not be missing for long.
         idents.reverse()
+        self._waiting.extend(reversed(others))
         self.worker.control.recalled(self.number, idents)
 
     def read_ahead(self) -> None:
@@ -329,6 +343,7 @@ class Lane:
         self._lost = True
         self._waiting.clear()
         self._finished = []
+        self.files.close()
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union
 
-from .environ import Environ
+from .environ import Environ, FileWrapper
 from .headers import Headers, encode_head, encode_hints
 from .protocol import BODY, EARLY, HEADER, LAST, MAX_PART, RESPONSE, encode
 
@@ -111,6 +111,8 @@ class Response:
 
     def stream(self, result: Any) -> None:
         """Sends each block before it asks for the next (PEP 3333, "Buffering and Streaming")."""
+        if type(result) is FileWrapper and self.lane.files.offer(self, result.filelike):
+            return
         check_result(result)
         blocks: Iterator[bytes] = iter(result)
         if type(blocks) in _FINISHED:

@@ -18,11 +18,9 @@ _Socket = socket.socket
 RETRY_SECONDS = 0.02
 GIVE_UP_SECONDS = 10.0
 
-#: With a time limit of its own, recv(2) is never restarted after a signal (signal(7)). Where SIGTERM and SIGIO arrive
-#: together, as when systemd stops the whole cgroup, it would be: an idle worker would hear of DRAIN with its next
-#: request. It would also where SIGIO comes right before recv(2): the handler runs once that returns. So the only
-#: lane looks up once a second; those that are threads have the main thread for it, and wait for 30 years.
-_A_SECOND = struct.pack("@ll", 1, 0)
+#: With a time limit of its own (this one is 30 years), recv(2) is never restarted after a signal (signal(7)). Where
+#: SIGTERM and SIGIO arrive together, as when systemd stops the whole cgroup, it would be: an idle worker would
+#: hear of DRAIN with its next request.
 _FOR_EVER = struct.pack("@ll", 10**9, 0)
 
 
@@ -61,7 +59,6 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
 
     `batch`: requests that a lane may be sent before it has answered the first.
     """
-    limit = _A_SECOND if start.threads == 1 else _FOR_EVER
     while True:
         opened: List[socket.socket] = []
         try:
@@ -76,7 +73,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
                         ("batch", batch),
                     ]
                 )
-                opened.append(_open(start.gateway, encode(HELLO, head=hello), limit))
+                opened.append(_open(start.gateway, encode(HELLO, head=hello)))
             hello = encode_fields(
                 [
                     ("role", "control"),
@@ -85,7 +82,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
                     ("lanes", start.threads),
                 ]
             )
-            control = _open(start.gateway, encode(HELLO, head=hello) + encode(READY), limit)
+            control = _open(start.gateway, encode(HELLO, head=hello) + encode(READY))
             return Session(control, opened)
         except OSError:
             for connection in opened:
@@ -95,7 +92,7 @@ def connect(start: Start, arbiter: Arbiter, *, batch: int, deadline: float) -> S
             arbiter.pause(RETRY_SECONDS)
 
 
-def _open(path: str, hello: bytes, limit: bytes) -> socket.socket:
+def _open(path: str, hello: bytes) -> socket.socket:
     connection = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # A front that listens but is stuck must not hold us up beyond the deadline.
@@ -103,7 +100,7 @@ def _open(path: str, hello: bytes, limit: bytes) -> socket.socket:
         connection.connect(path)
         connection.sendall(hello)
         connection.settimeout(None)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _FOR_EVER)
     except OSError:
         connection.close()
         raise

@@ -58,7 +58,6 @@ class Worker:
         self.base_environ = base_environ(start, log)
         self.prefix = script_name()
         self.after_request: Callable[[], None] = control.guard if start.threads == 1 else _nothing
-        self.look: Callable[[], None] = control.look if start.threads == 1 else _nothing
         kind = ThreadLane if start.threads > 1 else Lane
         self.lanes: List[Lane] = [kind(self, number) for number in range(start.threads)]
         control.lanes = self.lanes

@@ -124,7 +124,8 @@ function aligned(rows: readonly Shown[]): string {
 }
 
 function shownValue(key: SettingKey, settings: Settings): string {
-  if (key === 'static') return settings.static.map(({ prefix, folder }) => `${prefix}=${folder}`).join(',');
+  if (key === 'static' || key === 'accel')
+    return settings[key].map(({ prefix, folder }) => `${prefix}=${folder}`).join(',');
   if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
   // What it holds is often secret, and this output ends up in tickets.
   if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');

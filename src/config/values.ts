@@ -68,6 +68,8 @@ const LISTS = {
   'forwarded-headers': (text: string): readonly string[] => commas(text).map(forwardedHeader),
   folders: (text: string, { folder }: Context): readonly string[] =>
     commas(text).map((path) => resolve(folder, path)),
+  'existing-folders': (text: string, { folder }: Context): readonly string[] =>
+    commas(text).map((path) => existingFolder(path, folder)),
   env: (text: string): readonly string[] => [environmentVariable(text)],
   static: (text: string, { folder }: Context): readonly StaticOption[] => [staticMount(text, folder)],
 };

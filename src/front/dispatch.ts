@@ -1,25 +1,34 @@
 import type { Settings } from '../config/options.ts';
 import { HttpError } from '../errors.ts';
+import { encodeFrame, KIND } from '../gateway/frames.ts';
 import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { Counters } from './counters.ts';
 import { Crew, type CrewOptions, type CrewSettings } from './crew.ts';
 import type { DeadlineList, Deadlines, KeyedDeadlines, Single } from './deadlines.ts';
 import { Job, type JobEvents } from './job.ts';
+import { NamedFiles, type NamedFilesSettings } from './named-files.ts';
 import { Queue, type QueueLimits, SLOW_MS } from './queue.ts';
+import type { Refusal } from './worker-file.ts';
+import type { WorkerPeer } from './worker-peer.ts';
 
 /** The settings of these names. */
 export type DispatchSettings = CrewSettings &
+  NamedFilesSettings &
   Pick<Settings, 'queueSize' | 'queueTimeout' | 'queueTarget' | 'retry'>;
 
 export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
 }
 
-/** How often those that wait are looked at for their age. */
-const AGE_MS = 20;
+/** How often those that wait are looked at for their age once that matters: who has waited too long hears of it within as much. */
+const AGE_MS = 4;
+/** And before, so that a queue whose every request is served soon costs next to nothing. */
+const CALM_MS = 50;
 /** A worker that leaves RECALL unanswered for so long is not to be trusted with more than one request. */
 const RECALL_MS = 100;
+/** OPENED leaves with the next request, which wakes the worker anyway; a file that nobody needs is held so long at most. */
+const OPENED_MS = 10;
 
 /** Gives requests to workers: the queue, the lanes, and the deadlines between them. */
 export class Dispatcher {
@@ -33,8 +42,12 @@ export class Dispatcher {
   readonly #heads: Single;
   /** Lanes that owe an answer to RECALL. */
   readonly #recalled: KeyedDeadlines<Lane>;
+  /** Lanes whose worker holds a file that is open here already. */
+  readonly #untold: KeyedDeadlines<Lane>;
   readonly #running: DeadlineList<Job>;
-  readonly #jobEvents: JobEvents;
+  readonly #jobEvents: JobEvents & { namedFiles: NamedFiles | null };
+  /** Workers of which the log knows that they have to send a file themselves. */
+  readonly #senders = new WeakSet<WorkerPeer>();
   #settings: DispatchSettings;
   #nextId = 1;
   /** Requests are given out when this turn of the event loop has brought all it brings. */
@@ -49,6 +62,7 @@ export class Dispatcher {
     this.#ages = deadlines.single(AGE_MS, () => this.#expire());
     this.#heads = deadlines.single(SLOW_MS, () => this.#recall());
     this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#onUnheard(lane));
+    this.#untold = deadlines.keyed(OPENED_MS, (lane) => lane.flush());
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
       onOpen: (lane) => {
@@ -59,11 +73,13 @@ export class Dispatcher {
       onGone: (lane) => {
         this.#queue.drop(lane);
         this.#recalled.delete(lane);
+        this.#untold.delete(lane);
       },
       onAnswered: (lane, count) => this.#onAnswered(lane, count),
       onRecalled: (lane, jobs) => this.#onRecalled(lane, jobs),
     });
     this.#jobEvents = {
+      namedFiles: NamedFiles.from(settings),
       onLeft: (job) => this.#leave(job),
       watch: (job) => this.#running.add(job.link),
       unwatch: (job) => this.#running.delete(job.link),
@@ -71,6 +87,8 @@ export class Dispatcher {
         if (place !== null) this.#queue.streams(place.lane);
       },
       onInvalid: (job, error) => log.error(`The answer to ${job.title} cannot be sent. ${error.message}`),
+      onFile: (job, refusal) => this.#onFile(job, refusal),
+      error: (message) => log.error(message),
       retry: (job, unread) => this.#retry(job, unread),
       onEnd: (job, lost) => this.#onJobEnd(job, lost),
     };
@@ -91,6 +109,7 @@ export class Dispatcher {
   configure(settings: DispatchSettings): void {
     this.#settings = settings;
     this.#queue.limits = queueLimits(settings);
+    this.#jobEvents.namedFiles = NamedFiles.from(settings);
     this.#running.delayMs = settings.timeout * 1000;
     this.crew.configure(settings);
   }
@@ -130,18 +149,49 @@ export class Dispatcher {
       if (!lanes.includes(lane)) lanes.push(lane);
     }
     for (const lane of lanes) lane.flush();
-    if (this.#queue.length > 0) this.#ages.ensure();
+    this.#watchAges(now);
     if (this.#queue.shared) this.#heads.ensure();
   }
 
   #expire(): void {
-    for (const job of this.#queue.expire(this.#deadlines.now())) this.#refuse(job, 'queue-timeout');
-    if (this.#queue.length > 0) this.#ages.start();
+    const now = this.#deadlines.now();
+    for (const job of this.#queue.expire(now)) this.#refuse(job, 'queue-timeout');
+    this.#watchAges(now);
+  }
+
+  #watchAges(now: number): void {
+    if (this.#queue.length > 0)
+      this.#ages.ensure(Math.min(Math.max(this.#queue.calmMs(now), AGE_MS), CALM_MS));
   }
 
   #onAnswered(lane: Lane, count: number): void {
     this.#queue.done(lane, { count, now: this.#deadlines.now(), answered: true });
     this.#plan();
+  }
+
+  /** The worker learns what has become of the file that it holds. */
+  #onFile(job: Job, refusal: Refusal | null): void {
+    if (job.place === null) return;
+    const { id, lane, peer } = job.place;
+    if (refusal === null) {
+      lane.tell(encodeFrame({ kind: KIND.OPENED, id }));
+      this.#untold.ensure(lane);
+      return;
+    }
+    this.#warnOfSender(peer, refusal);
+    this.#queue.again(lane);
+    const head = `refused\0${refusal.refused}`;
+    lane.send(id, { job, frame: encodeFrame({ kind: KIND.OPENED, id, head }) });
+    lane.flush();
+  }
+
+  #warnOfSender(peer: WorkerPeer, { why }: Refusal): void {
+    if (this.#senders.has(peer)) return;
+    this.#senders.add(peer);
+    this.#options.log.warning(
+      `Worker ${peer.id} (pid ${peer.pid}) sends a file itself, which cannot be opened for it here: ${why}. ` +
+        'It is not free until it has read the file to its end. A process that changes its user itself keeps others out.',
+    );
   }
 
   /** A signal in the application's process: only where somebody waits behind a slow request. */

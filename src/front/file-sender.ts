@@ -6,13 +6,20 @@ import type { Span } from './preconditions.ts';
 /** Read at once; what is no longer goes out together with its head. */
 const CHUNK_BYTES = 64 * 1024;
 
+export interface Sending {
+  /** Must state the length of the span. */
+  readonly response: ResponseHead;
+  readonly span: Span;
+  /** The file could not be read to the end of the span, or the head not be sent. */
+  readonly onFailure: (error: HttpError) => void;
+}
+
 /**
  * Sends a part of an open file at the client's pace, with no more than two chunks in memory, and closes it in
- * every case. The response must state the length of the span. Should the file end before the span does, the
- * client's connection is cut.
+ * every case. Should the file end before the span does, the client's connection is cut.
  */
-export function sendFile(fd: number, exchange: Exchange, send: { response: ResponseHead; span: Span }): void {
-  new FileSender(fd, exchange, send).next();
+export function sendFile(fd: number, exchange: Exchange, sending: Sending): void {
+  new FileSender(fd, exchange, sending).next();
 }
 
 class FileSender {
@@ -22,13 +29,15 @@ class FileSender {
   #response: ResponseHead | null;
   #at: number;
   readonly #end: number;
+  readonly #onFailure: (error: HttpError) => void;
 
-  constructor(fd: number, exchange: Exchange, send: { response: ResponseHead; span: Span }) {
+  constructor(fd: number, exchange: Exchange, { response, span, onFailure }: Sending) {
     this.#fd = fd;
     this.#exchange = exchange;
-    this.#response = send.response;
-    this.#at = send.span.start;
-    this.#end = send.span.end;
+    this.#response = response;
+    this.#at = span.start;
+    this.#end = span.end;
+    this.#onFailure = onFailure;
   }
 
   /** Reads on. Only one read is under way at a time, and the file is closed only when none is. */
@@ -39,17 +48,15 @@ class FileSender {
     const buffer = Buffer.allocUnsafeSlow(length);
     read(this.#fd, buffer, 0, length, this.#at, (error, count) => {
       if (error === null && count > 0) return this.#take(buffer.subarray(0, count));
-      this.#exchange.fail(
-        new HttpError('file-failed', error?.message ?? 'It became shorter as it was sent.'),
-      );
-      this.#close();
+      this.#fail(new HttpError('file-failed', error?.message ?? 'It became shorter as it was sent.'));
     });
   }
 
   #take(chunk: Buffer): void {
     this.#at += chunk.length;
     const last = this.#at >= this.#end;
-    const flowing = this.#send(chunk, last);
+    const flowing = this.#trySend(chunk, last);
+    if (flowing === null) return;
     if (last || this.#exchange.gone) return this.#close();
     if (flowing) return this.next();
     this.#exchange.onDrain = () => {
@@ -59,11 +66,29 @@ class FileSender {
     this.#exchange.onGone = () => this.#close();
   }
 
+  /** Null when the head holds what may not be sent, which only an application's can: that must not end this process. */
+  #trySend(chunk: Buffer, last: boolean): boolean | null {
+    try {
+      return this.#send(chunk, last);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#fail(error);
+      return null;
+    }
+  }
+
   #send(chunk: Buffer, last: boolean): boolean {
     const response = this.#response;
     this.#response = null;
     if (response === null) return this.#exchange.write(chunk, last);
     return this.#exchange.respond(response, { body: chunk, last, patient: true });
+  }
+
+  #fail(error: HttpError): void {
+    const isHeard = !this.#exchange.gone;
+    this.#exchange.fail(error);
+    this.#close();
+    if (isHeard) this.#onFailure(error);
   }
 
   #stopWaiting(): void {

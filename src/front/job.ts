@@ -4,12 +4,16 @@ import type { Lane, LaneJob, Loss } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
 import { Link } from './line.ts';
+import type { NamedFile, NamedFiles } from './named-files.ts';
+import { answerOffer, openOffer, type Refusal, readOffer } from './worker-file.ts';
 import type { WorkerPeer } from './worker-peer.ts';
 
-/** What a job tells the dispatcher. */
+/** What a job tells the dispatcher, and asks it. */
 export interface JobEvents {
   /** The client went while the request was waiting. */
   readonly onLeft: (job: Job) => void;
+  /** Answers in which the application names a file; null when none is looked at. */
+  readonly namedFiles: NamedFiles | null;
   /** It runs towards its deadline from now on, or from now on anew. */
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
@@ -18,6 +22,10 @@ export interface JobEvents {
   readonly onPart: (job: Job) => void;
   /** What the worker sent cannot be sent on. */
   readonly onInvalid: (job: Job, error: HttpError) => void;
+  /** Its answer is a file, which is open here; or cannot be, and the worker is to answer once more. */
+  readonly onFile: (job: Job, refusal: Refusal | null) => void;
+  /** A line for the log. */
+  readonly error: (message: string) => void;
   /** Its worker died before it said anything; `unread`: and before it had the request. @returns whether it is to run elsewhere. */
   readonly retry: (job: Job, unread: boolean) => boolean;
   /** The lane is free again, or gone. */
@@ -43,6 +51,10 @@ export class Job implements LaneJob {
   #attempt = 1;
   /** It has failed to run in company once. */
   #alone = false;
+  /** A file answers the client: the exchange is another's. */
+  #handed = false;
+  /** It has run: a worker that died without a word since then has seen it all the same. */
+  #ran = false;
   /** The worker knows that nobody waits for the answer. */
   #abandoned = false;
   startedAt = 0;
@@ -110,6 +122,7 @@ export class Job implements LaneJob {
 
   onFrame(frame: Frame, done: boolean): void {
     if (!done && frame.kind === KIND.EARLY) return this.#hint(frame);
+    if (frame.kind === KIND.FILE) return this.#onFile(frame);
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
       if (!done) this.#pace(flowing);
@@ -121,7 +134,7 @@ export class Job implements LaneJob {
   onLost({ error, unread }: Loss): void {
     // Who talks nonsense has been heard, and could do so again.
     const isUntouched = !this.#answered && !this.#dropped && error === null;
-    if (isUntouched && this.#events.retry(this, unread)) return;
+    if (isUntouched && this.#events.retry(this, unread && !this.#ran)) return;
     if (!this.#dropped) this.exchange.fail(new HttpError('worker-lost'));
     this.#end(true);
   }
@@ -139,8 +152,28 @@ export class Job implements LaneJob {
   /** Ends the answer here; the worker may go on, but what it says is dropped. */
   fail(error: HttpError): void {
     this.#dropped = true;
-    this.exchange.fail(error);
+    if (!this.#handed) this.exchange.fail(error);
     this.#place?.lane.resume(this);
+  }
+
+  /** The worker has a file open that is the rest of the answer, and is free: what is slow from here on is the client. */
+  #onFile(frame: Frame): void {
+    const { exchange, place } = this;
+    const response = this.#responseHead(frame.head);
+    const offer = readOffer(frame.body);
+    if (this.#answered || response === null || offer === null) {
+      if (!this.#dropped) this.#refuse(new HttpError('application-error', 'It sent no valid file.'));
+    } else if (!this.#dropped) {
+      const opened = openOffer(place?.peer.pid ?? 0, offer);
+      this.#ran = true;
+      if (!('fd' in opened)) return this.#events.onFile(this, opened);
+      this.#events.onFile(this, null);
+      this.#end(false);
+      const onFailure = (error: HttpError) => this.#events.onInvalid(this, error);
+      return answerOffer(opened.fd, exchange, { response, offer, onFailure });
+    }
+    this.#events.onFile(this, null);
+    this.#end(false);
   }
 
   #relay(frame: Frame, done: boolean): boolean {
@@ -181,12 +214,24 @@ export class Job implements LaneJob {
       return this.#refuse(new HttpError('application-error', 'It sent no valid head, or a second one.'));
     }
     this.#answered = true;
+    const named = this.#events.namedFiles?.find(response) ?? null;
+    if (named !== null) return this.#sendNamed(named, last);
     try {
       return this.exchange.respond(response, { body: frame.body, last });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       return this.#refuse(error);
     }
+  }
+
+  /** The application's body, if it has one, is for nobody. */
+  #sendNamed(named: NamedFile, last: boolean): true {
+    this.#handed = this.#dropped = true;
+    this.exchange.onGone = null;
+    const { title } = this;
+    this.#events.namedFiles?.serve(named, this.exchange, { title, error: this.#events.error });
+    if (!last) this.#tellAbandoned();
+    return true;
   }
 
   #refuse(error: HttpError): true {
@@ -248,8 +293,7 @@ export class Job implements LaneJob {
   }
 
   #end(lost: boolean): void {
-    this.exchange.onGone = null;
-    this.exchange.onDrain = null;
+    if (!this.#handed) this.exchange.onGone = this.exchange.onDrain = null;
     this.#place?.lane.resume(this);
     this.exchange.release();
     this.#events.unwatch(this);

@@ -36,13 +36,19 @@ export function evaluate(
   head: Pick<RequestHead, 'method' | 'fields'>,
   { size, validators }: { readonly size: number; readonly validators: Validators },
 ): Verdict {
-  const { fields } = head;
-  if (!meetsDemands(fields, validators)) return { type: 'failed' };
-  if (isKnown(fields, validators)) return { type: 'not-modified' };
+  if (!meetsDemands(head.fields, validators)) return { type: 'failed' };
+  if (isKnown(head.fields, validators)) return { type: 'not-modified' };
+  return evaluateRange(head, { size, validators });
+}
+
+/** If-Range and Range alone. With an empty tag and a time that is NaN nothing is known of the state. */
+export function evaluateRange(
+  { method, fields }: Pick<RequestHead, 'method' | 'fields'>,
+  { size, validators }: { readonly size: number; readonly validators: Validators },
+): Verdict {
   const range = value(fields, 'range');
   // RFC 9110 §14.2: Range means something for GET only.
-  if (range === null || head.method !== 'GET' || !isSameState(value(fields, 'if-range'), validators))
-    return WHOLE;
+  if (range === null || method !== 'GET' || !isSameState(value(fields, 'if-range'), validators)) return WHOLE;
   return parseRange(range, size);
 }
 
@@ -73,7 +79,7 @@ function isSameState(ifRange: string | null, validators: Validators): boolean {
 
 /** §8.8.3.2: strong comparison. */
 function isStrongMatch(tag: string, { etag }: Validators): boolean {
-  return tag === etag && !etag.startsWith('W/');
+  return tag === etag && etag !== '' && !etag.startsWith('W/');
 }
 
 function opaque(tag: string): string {
@@ -104,7 +110,7 @@ const WITH_ZONE = new RegExp(`^[A-Za-z]{3,9}, \\d{2}[ -]${MONTH}[ -](?:\\d{2}|\\
 const ASCTIME = new RegExp(`^[A-Za-z]{3} ${MONTH} [\\d ]\\d ${TIME} \\d{4}$`);
 
 /** In ms since 1970; null when it is no date, which then is ignored. */
-function httpDate(text: string | null): number | null {
+export function httpDate(text: string | null): number | null {
   if (text === null) return null;
   const dated = WITH_ZONE.test(text) ? text : ASCTIME.test(text) ? `${text} GMT` : '';
   const ms = Date.parse(dated);

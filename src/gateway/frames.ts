@@ -17,6 +17,9 @@
  *               flag SPOOLED: the body is instead the UTF-8 path of a file that holds the request body;
  *               the worker opens it before it answers, the front keeps it until the answer is complete.
  *     PING      asks an idle lane for a PONG; it gets no request until it has answered.
+ *     OPENED    answers FILE, with its id. Without a head: the front has the file open, the worker closes its own. head
+ *               `refused file`, or `refused worker` when no file of this worker can be opened: the worker sends this
+ *               answer itself, by RESPONSE and BODY, when this frame's turn comes among the requests of its lane.
  * Lane, worker → front
  *     HELLO     first frame. head: `role lane`, `worker N`, `lane N`, `capacity N` (requests at once),
  *               `order fifo|any` (whether answers come in the order of the requests), `batch N` (requests that may be
@@ -25,6 +28,9 @@
  *               are keys of `environ` for the access log, not header fields. body: first part of the body.
  *               flag LAST: the response is complete.
  *     BODY      body: next part. flag LAST: the response is complete.
+ *     FILE      the answer is a file that the worker has open and keeps until OPENED. head: as of RESPONSE. body: latin-1
+ *               text as in a head: `fd N`, the descriptor in the worker; `dev N`, `ino N`, by which the front knows that it
+ *               has opened the same file; `offset N`, `length N`, what of it is the body. Nothing follows it, so it has LAST.
  *     FAILED    the application failed. head: `error NAME`, `message TEXT`; body: the traceback in UTF-8.
  *               Before a RESPONSE frame it stands for a 500; after one, the client's connection is cut.
  *     EARLY     head: header fields of a 103 (Early Hints, RFC 8297), which the client gets at once. Any number of them,
@@ -50,7 +56,8 @@
  *
  * Requests on a lane of order `fifo` are answered in the order they were sent; several may be sent before
  * the first is answered. Each request is answered, after any number of EARLY, by RESPONSE, any number of BODY, the last of them with
- * LAST; or by FAILED. The end of a lane's connection ends its requests.
+ * LAST; or by FILE; or by FAILED. A refused OPENED is answered once more, as if it were a request. The end of a lane's connection
+ * ends its requests.
  */
 
 export const KIND = {
@@ -70,6 +77,8 @@ export const KIND = {
   REOPEN: 14,
   RECALL: 15,
   RECALLED: 16,
+  FILE: 17,
+  OPENED: 18,
   EARLY: 19,
 } as const;
 

@@ -63,6 +63,8 @@ export class Lane {
   #error: FrameError | null = null;
   #pinged = false;
   #unread = false;
+  /** The last bytes that were written are a request's: should any be unread, so is that. */
+  #endsInRequest = false;
 
   constructor(options: LaneOptions) {
     const { socket, decoder, order, onClose } = options;
@@ -76,7 +78,7 @@ export class Lane {
     this.#onAnswered = options.onAnswered;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-      this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
+      this.#unread = this.#endsInRequest && (code === 'ECONNRESET' || code === 'EPIPE');
     });
     socket.on('close', () => {
       const lost = this.#jobs.splice(0);
@@ -96,7 +98,14 @@ export class Lane {
     this.#ids.push(id);
     this.#jobs.push(job);
     this.#out.push(frame);
+    this.#endsInRequest = true;
     if (this.#order === 'any' || this.#jobs.length === 1) job.onHead();
+  }
+
+  /** Takes a frame that is about no request, and leaves with the next one, or with `flush`. */
+  tell(frame: Buffer): void {
+    this.#out.push(frame);
+    this.#endsInRequest = false;
   }
 
   /** Writes what was sent: one system call wakes the worker once for all of it. */
@@ -197,8 +206,10 @@ export class Lane {
     switch (frame.kind) {
       case KIND.RESPONSE:
       case KIND.BODY:
+      case KIND.FILE:
       case KIND.FAILED: {
-        const done = frame.kind === KIND.FAILED || (frame.flags & FLAG.LAST) !== 0;
+        const done =
+          (frame.flags & FLAG.LAST) !== 0 || frame.kind === KIND.FAILED || frame.kind === KIND.FILE;
         if (done) {
           this.#remove(index);
           this.#answered++;

@@ -74,6 +74,8 @@ keep-alive = 2   (tunicorn.toml:3)
       ['check', 'a:b', '--metrics', 'nonsense'],
       '"nonsense" is no good value for --metrics. A good value names a port',
     ],
+    [['check', 'a:b', '--sendfile-root', 'nowhere'], 'There is no folder'],
+    [['check', 'a:b', '--accel', '/p/=nowhere'], 'There is no folder'],
     [['check', 'a:b', '--user', 'no-such-user'], 'There is no user no-such-user. Name an existing one'],
     [
       ['check', 'a:b', '--user', 'no-such-user', '--group', 'no-such-group'],

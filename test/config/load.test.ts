@@ -72,6 +72,8 @@ describe('loadSettings', () => {
       spoolDir: '/var/tmp',
       spoolLimit: 8 * 1024 ** 3,
       static: [],
+      sendfileRoot: [],
+      accel: [],
       clientHeaderTimeout: 30,
       clientBodyTimeout: 30,
       sendTimeout: 60,

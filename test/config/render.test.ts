@@ -48,11 +48,12 @@ describe('renderSettings', () => {
   });
 
   it('shows the umask in octal, and of the environment only the names', () => {
-    const text = show(['-m', '027', '-e', 'SECRET=abc', '--static', '/s/=/']);
+    const text = show(['-m', '027', '-e', 'SECRET=abc', '--static', '/s/=/', '--accel', '/a=/']);
     expect(text).toMatch(/^umask +=\s+027 /m);
     expect(text).toMatch(/^env +=\s+SECRET=… /m);
     expect(text).not.toContain('abc');
     expect(text).toMatch(/^static +=\s+\/s\/=\/ /m);
+    expect(text).toMatch(/^accel +=\s+\/a\/=\/ /m);
   });
 });
 

@@ -24,6 +24,8 @@ describe('renderSchema', () => {
     ['max-memory', { type: ['integer', 'string'], default: 0 }],
     ['preload', { type: 'boolean', default: false }],
     ['env', { type: ['string', 'array', 'object'] }],
+    ['accel', { type: ['string', 'array', 'object'], default: [] }],
+    ['sendfile-root', { type: ['string', 'array'], default: [] }],
     ['bind', { type: ['string', 'array'], default: ['127.0.0.1:8000'] }],
     ['umask', { type: 'string', default: '0' }],
   ])('describes %s', (name, part) => {

@@ -54,16 +54,7 @@ test('settings may change while it serves', async () => {
   const running = await theatre.ask('/runs');
   const waiting = await theatre.ask('/waits');
   await until(() => expect(theatre.dispatcher.waiting).toBe(1));
-  theatre.dispatcher.configure({
-    queueSize: 1,
-    queueTimeout: 0.1,
-    queueTarget: 0.5,
-    timeout: 0.2,
-    gracefulTimeout: 5,
-    retry: 'off',
-    maxRequests: 0,
-    maxRequestsJitter: 0,
-  });
+  theatre.configure({ queueSize: 1, queueTimeout: 0.1, timeout: 0.2 });
   expect((await waiting.read()).status).toBe(503);
   expect((await running.read()).status).toBe(504);
 });

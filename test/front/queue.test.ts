@@ -95,12 +95,13 @@ test('a lane that is held takes nothing until it is opened again, one that is dr
   expect(deal(queue, 1)).toEqual([]);
 });
 
-test('a lane is filled ahead by a millisecond of work, by 32 at most, and not before it is known', () => {
+test('a lane is filled ahead by two milliseconds of work, by 32 at most, and not before it is known', () => {
   for (const [ms, depth] of [
     [0.001, 32],
-    [0.1, 10],
-    [0.4, 2],
-    [0.6, 1],
+    [0.1, 20],
+    [0.4, 5],
+    [0.9, 2],
+    [1.1, 1],
     [200, 1],
   ] as const) {
     const queue = quick(ms, { size: 100 });
@@ -169,6 +170,19 @@ test('what stands behind a slow head is asked back, once, and goes before all ot
   queue.pushAgain(two, 51);
   queue.open('b', ONE);
   expect(deal(queue, 51)).toEqual(['b2']);
+});
+
+test('a request that is answered anew has its lane for itself', () => {
+  const queue = quick(0.1);
+  queue.push(get('file'), 1);
+  expect(deal(queue, 1)).toEqual(['afile']);
+  queue.again('a');
+  queue.done('a', { count: 1, now: 1.1, answered: true });
+  queue.push(get('next'), 2);
+  expect([deal(queue, 2), queue.idle, queue.shared]).toEqual([[], 0, false]);
+  queue.done('a', { count: 1, now: 3, answered: true });
+  expect(deal(queue, 3)).toEqual(['anext']);
+  queue.again('gone');
 });
 
 test('one request alone is never asked back', () => {
@@ -280,4 +294,15 @@ test('does as a plain list would', () => {
       }
     }),
   );
+});
+
+test('it tells for how long nobody can come to have waited too long', () => {
+  const queue = open();
+  expect(queue.calmMs(5)).toBe(Number.POSITIVE_INFINITY);
+  queue.push(get('1'), 10);
+  queue.push(get('2'), 40);
+  expect([queue.calmMs(10), queue.calmMs(70), queue.calmMs(150)]).toEqual([100, 40, -40]);
+  const hasty = open({ timeoutMs: 30 });
+  hasty.push(get('1'), 10);
+  expect(hasty.calmMs(20)).toBe(20);
 });

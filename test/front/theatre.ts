@@ -9,6 +9,19 @@ import { formatRequest } from '../support/client.ts';
 import { dial, type FakeWorker, type FakeWorkerOptions, startWorker } from './fake-worker.ts';
 import { openStage, type Stage, type StageOptions, until } from './harness.ts';
 
+const SETTINGS: DispatchSettings = {
+  queueSize: 100,
+  queueTimeout: 20,
+  queueTarget: 0.5,
+  timeout: 20,
+  gracefulTimeout: 5,
+  retry: 'off',
+  maxRequests: 0,
+  maxRequestsJitter: 0,
+  sendfileRoot: [],
+  accel: [],
+};
+
 /** The front without its process: clients, the dispatcher, and a gateway for workers of the test's own. */
 export class Theatre implements AsyncDisposable {
   readonly stage: Stage;
@@ -50,6 +63,11 @@ export class Theatre implements AsyncDisposable {
     return worker;
   }
 
+  /** A reload that changes these. */
+  configure(changes: Partial<DispatchSettings>): void {
+    this.dispatcher.configure({ ...SETTINGS, ...changes });
+  }
+
   /** Connected, and nothing said yet. */
   async silent(options: Omit<FakeWorkerOptions, 'path'> = {}): Promise<FakeWorker> {
     const worker = await dial({ path: this.path, ...options });
@@ -78,17 +96,7 @@ export async function openTheatre(options: Partial<DispatchSettings> & StageOpti
     const note = (text: string) => void self.log.push(text);
     const log: Logger = { debug: note, info: note, warning: note, error: note, critical: note, fd: 2 };
     return new Dispatcher({
-      settings: {
-        queueSize: 100,
-        queueTimeout: 20,
-        queueTarget: 0.5,
-        timeout: 20,
-        gracefulTimeout: 5,
-        retry: 'off',
-        maxRequests: 0,
-        maxRequestsJitter: 0,
-        ...options,
-      },
+      settings: { ...SETTINGS, ...options },
       deadlines,
       log,
       stackFile: (worker) => join(self.stage.folder, `stack-${worker}`),

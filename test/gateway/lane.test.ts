@@ -160,3 +160,22 @@ test('is paused until every job that asked for it can go on', async () => {
   lane.resume(jobs[0]);
   await until(() => expect([lane.paused, jobs[0].seen]).toEqual([false, ['3:x!']]));
 });
+
+test('a file is a whole answer, also without LAST; what it is told leaves with the next request', async () => {
+  const { lane, worker } = await open('fifo');
+  const [one, two] = [new Note(), new Note()];
+  const decoder = new FrameDecoder();
+  const arrived: string[] = [];
+  worker.on('data', (chunk: Buffer) => {
+    for (const { kind, id } of decoder.push(chunk)) arrived.push(`${kind}:${id}`);
+  });
+  lane.send(1, { job: one, frame: frame(REQUEST, 1) });
+  lane.flush();
+  worker.write(frame(KIND.FILE, 1, 'where'));
+  await until(() => expect(one.seen).toEqual([`${KIND.FILE}:where!`]));
+  expect(lane.inFlight).toBe(0);
+  lane.tell(frame(KIND.OPENED, 1));
+  lane.send(2, { job: two, frame: frame(REQUEST, 2) });
+  lane.flush();
+  await until(() => expect(arrived).toEqual([`${REQUEST}:1`, `${KIND.OPENED}:1`, `${REQUEST}:2`]));
+});

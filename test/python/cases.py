@@ -432,7 +432,7 @@ def wrapper(environ, start_response):
     start_response("200 OK", TEXT)
     kind = environ["QUERY_STRING"]
     if kind == "file":
-        return environ["wsgi.file_wrapper"](open(environ["HTTP_X_FILE"], "rb"), 4096)
+        return through_middleware(environ["wsgi.file_wrapper"](open(environ["HTTP_X_FILE"], "rb"), 4096))
     if kind == "memory":
         return environ["wsgi.file_wrapper"](io.BytesIO(bytes(100000)), 4096)
     if kind == "length":
@@ -444,7 +444,13 @@ def Sized(environ, start_response):
     path = environ["HTTP_X_FILE"]
     start_response.__self__.head = None
     start_response("200 OK", TEXT + [("Content-Length", str(os.path.getsize(path)))])
-    return environ["wsgi.file_wrapper"](open(path, "rb"), 4096)
+    return through_middleware(environ["wsgi.file_wrapper"](open(path, "rb"), 4096))
+
+
+def through_middleware(blocks):
+    """Not the wrapper itself any more, which the front would be given as a file."""
+    for block in blocks:
+        yield block
 
 
 def endless(environ, start_response):
