@@ -156,12 +156,12 @@ class Control:
         wait, look = watched.poll, self.look
 
         def await_input() -> None:
-            events = wait()
+            events = wait(_LOOK_SECONDS * 1000)
             while events != wanted:
                 look()
                 if any(descriptor == lane for descriptor, _ in events):
                     return
-                events = wait()
+                events = wait(_LOOK_SECONDS * 1000)
 
         return await_input
 

@@ -127,6 +127,21 @@ def encode_head(status: str, headers: Headers) -> Tuple[bytes, Optional[int]]:
     return head, length
 
 
+def encode_hints(headers: Headers) -> bytes:
+    """Headers of a 103 as an EARLY frame's head. As in gunicorn, names and values may be bytes.
+
+    Raises AssertionError or ValueError, in the application, when they may not be sent.
+    """
+    parts: List[str] = []
+    for field in headers:
+        name, value = (each.decode("latin-1") if isinstance(each, bytes) else each for each in field)
+        if check_name(name):
+            raise ValueError("Content-Length does not belong in early hints (RFC 9110 8.6)")
+        check_value(name, value)
+        parts += (name, value)
+    return "\0".join(parts).encode("latin-1")
+
+
 def explain(parts: List[str]) -> None:
     """Raises for the first part that may not be sent."""
     for name, value in zip(parts[1::2], parts[2::2]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Union
 
 from .environ import Environ, request_environ, request_input, shift_path
 from .files import Files, send_kept
-from .headers import encode_head
+from .headers import Headers, encode_head
 from .interrupt import RequestTimeout, ThreadWindow, Window, is_ours
 from .protocol import (
     FAILED,
@@ -49,7 +49,8 @@ class Lane:
         self.number = number
         self.log_environ: List[str] = worker.start.log_environ
         self._application: Callable[..., Any] = worker.application
-        self._base: Environ = worker.base_environ
+        # One object for all requests: one made for each would cost those that have no use for it.
+        self._base: Environ = {**worker.base_environ, "wsgi.early_hints": self.early_hints}
         self._abandoned = worker.abandoned
         self._after_request = worker.after_request
         # Without hooks a request costs nothing for them.
@@ -71,7 +72,8 @@ class Lane:
         self._recall = False
         #: When what runs here may be interrupted.
         self.window = self.make_window()
-        self._environ: Environ = {}
+        #: What runs here, or ran last.
+        self._response: Optional[Response] = None
         #: Answers that are files, until the front has opened them.
         self.files = Files()
         #: The front is not there any more; what is left of the answer is dropped.
@@ -141,8 +143,7 @@ class Lane:
         if self.worker.prefix and not shift_path(environ, self.worker.prefix):
             self.refuse_path(ident)
             return
-        self._environ = environ
-        response = Response(self, ident, environ)
+        response = self._response = Response(self, ident, environ)
         window = self.window
         try:
             try:
@@ -244,6 +245,12 @@ class Lane:
         )
         self.write(encode(RESPONSE, flags=LAST, ident=ident, head=head, body=body))
 
+    def early_hints(self, headers: Headers) -> None:
+        """`wsgi.early_hints`, as gunicorn has it: a 103 with these headers for the request that runs."""
+        # In another thread it would write into the middle of what the lane writes, or into a later request's answer.
+        if self._response and self.window.ident and get_ident() == self.window.thread:
+            self._response.hint(headers)
+
     def check(self) -> None:
         """A good moment for orders that came at a bad one: between two steps of the application."""
         self.window.check()
@@ -343,7 +350,8 @@ class Lane:
     @property
     def title(self) -> str:
         """How the request that runs is called."""
-        return "%s %s" % (self._environ.get("REQUEST_METHOD", ""), self._environ.get("RAW_URI", ""))
+        environ = self._response.environ if self._response else {}
+        return "%s %s" % (environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", ""))
 
     def interrupt(self, ident: int, frame: Optional[FrameType]) -> bool:
         """The request ran over its deadline. Gives whether to raise now, right after `before_interrupt`."""
@@ -351,7 +359,7 @@ class Lane:
 
     def before_interrupt(self) -> None:
         """Right before the request that runs is interrupted."""
-        self.worker.hooks.call("worker_abort", self._environ)
+        self.worker.hooks.call("worker_abort", self._response.environ if self._response else {})
 
 
 def _nothing() -> None:

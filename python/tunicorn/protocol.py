@@ -27,6 +27,7 @@ RECALL = 15
 RECALLED = 16
 FILE = 17
 OPENED = 18
+EARLY = 19
 
 LAST = 1
 SPOOLED = 2
@@ -85,7 +86,7 @@ class Decoder:
         at, end, wanted = 0, len(data), HEADER_LENGTH
         while end - at >= HEADER_LENGTH:
             kind, flags, reserved, ident, head_length, body_length = HEADER.unpack_from(data, at)
-            if not REQUEST <= kind <= OPENED or reserved or head_length > MAX_PART or body_length > MAX_PART:
+            if not REQUEST <= kind <= EARLY or reserved or head_length > MAX_PART or body_length > MAX_PART:
                 raise FrameError("Not a frame: %s." % data[at : at + HEADER_LENGTH].hex())
             body_at = at + HEADER_LENGTH + head_length
             stop = body_at + body_length

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union
 
 from .environ import Environ, FileWrapper
-from .headers import Headers, encode_head
-from .protocol import BODY, HEADER, LAST, MAX_PART, RESPONSE
+from .headers import Headers, encode_head, encode_hints
+from .protocol import BODY, EARLY, HEADER, LAST, MAX_PART, RESPONSE, encode
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -73,6 +73,13 @@ class Response:
         self.head, self.length = encode_head(status, headers)
         self.lane.check()
         return self.write
+
+    def hint(self, headers: Headers) -> None:
+        """Sends headers in a 103 ahead of the answer, at once; nothing when that has begun."""
+        head = encode_hints(headers)
+        if not self.started and not self.complete:
+            self.lane.write(encode(EARLY, ident=self.ident, head=head))
+        self.lane.check()
 
     def write(self, block: bytes) -> None:
         """The `write()` callable: the block is on its way before this returns."""

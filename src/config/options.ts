@@ -482,7 +482,7 @@ export const OPTIONS = {
     section: 'Memory and disk',
     reloadable: true,
     gunicorn: OURS,
-    help: 'Memory that all request bodies together may take in a front; above it they go to spool files. Lower it in a small container, so that uploads cannot make the kernel kill the server.',
+    help: 'Memory that request bodies and answers that their clients have not taken may fill in a front, all connections together; above it they go to spool files. Lower it in a small container, so that uploads and slow readers cannot make the kernel kill the server. `tunicorn status` and the metrics tell how much is held and spooled.',
   },
   spoolDir: {
     name: 'spool-dir',

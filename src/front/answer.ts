@@ -1,6 +1,6 @@
 import { HttpError } from '../errors.ts';
 import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/exchange.ts';
-import { errorResponse, type Framing, frameResponse } from '../http/response.ts';
+import { earlyHead, errorResponse, type Framing, frameResponse } from '../http/response.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
 import type { Outgoing } from './outgoing.ts';
 
@@ -63,6 +63,14 @@ export class Answer implements Exchange {
 
   get gone(): boolean {
     return this.#gone;
+  }
+
+  hint(fields: Fields): void {
+    const head = earlyHead(fields);
+    const { outgoing } = this.#client;
+    // RFC 9110 §15.2: not to HTTP/1.0. A client that does not read would make them pile up, and gains nothing by them.
+    if (this.#gone || this.#framing !== null || this.head.minor === 0 || outgoing.blocked) return;
+    outgoing.writeHead(head, []);
   }
 
   respond(

@@ -44,6 +44,7 @@ export class Client implements Channel {
     this.outgoing = new Outgoing(socket, context.room);
     this.outgoing.onDrain = () => this.#answer?.onDrain?.();
     this.outgoing.onEmpty = () => this.#onEmpty();
+    this.outgoing.onTaken = () => this.#onDrain();
     this.outgoing.onFailure = () => this.cut();
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());

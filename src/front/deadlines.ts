@@ -145,6 +145,11 @@ export class KeyedDeadlines<T> {
     this.#list.add(link);
   }
 
+  /** Starts the item's delay unless it runs already. */
+  ensure(item: T): void {
+    if (!this.#links.has(item)) this.add(item);
+  }
+
   delete(item: T): void {
     const link = this.#links.get(item);
     if (link === undefined) return;
@@ -171,9 +176,11 @@ export class Single {
     this.#list.add(this.#link);
   }
 
-  /** Starts its delay unless it runs already. */
-  ensure(): void {
-    if (!this.#list.has(this.#link)) this.#list.add(this.#link);
+  /** Starts its delay unless it runs already; `delayMs`: a new one. */
+  ensure(delayMs?: number): void {
+    if (this.#list.has(this.#link)) return;
+    if (delayMs !== undefined) this.#list.delayMs = delayMs;
+    this.#list.add(this.#link);
   }
 
   stop(): void {

@@ -21,8 +21,10 @@ export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
 }
 
-/** How often those that wait are looked at for their age. */
-const AGE_MS = 20;
+/** How often those that wait are looked at for their age once that matters: who has waited too long hears of it within as much. */
+const AGE_MS = 4;
+/** And before, so that a queue whose every request is served soon costs next to nothing. */
+const CALM_MS = 50;
 /** A worker that leaves RECALL unanswered for so long is not to be trusted with more than one request. */
 const RECALL_MS = 100;
 /** OPENED leaves with the next request, which wakes the worker anyway; a file that nobody needs is held so long at most. */
@@ -59,7 +61,7 @@ export class Dispatcher {
     this.#queue = new Queue(queueLimits(settings));
     this.#ages = deadlines.single(AGE_MS, () => this.#expire());
     this.#heads = deadlines.single(SLOW_MS, () => this.#recall());
-    this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#queue.unbatch(lane));
+    this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#onUnheard(lane));
     this.#untold = deadlines.keyed(OPENED_MS, (lane) => lane.flush());
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
@@ -147,13 +149,19 @@ export class Dispatcher {
       if (!lanes.includes(lane)) lanes.push(lane);
     }
     for (const lane of lanes) lane.flush();
-    if (this.#queue.length > 0) this.#ages.ensure();
+    this.#watchAges(now);
     if (this.#queue.shared) this.#heads.ensure();
   }
 
   #expire(): void {
-    for (const job of this.#queue.expire(this.#deadlines.now())) this.#refuse(job, 'queue-timeout');
-    if (this.#queue.length > 0) this.#ages.start();
+    const now = this.#deadlines.now();
+    for (const job of this.#queue.expire(now)) this.#refuse(job, 'queue-timeout');
+    this.#watchAges(now);
+  }
+
+  #watchAges(now: number): void {
+    if (this.#queue.length > 0)
+      this.#ages.ensure(Math.min(Math.max(this.#queue.calmMs(now), AGE_MS), CALM_MS));
   }
 
   #onAnswered(lane: Lane, count: number): void {
@@ -167,7 +175,7 @@ export class Dispatcher {
     const { id, lane, peer } = job.place;
     if (refusal === null) {
       lane.tell(encodeFrame({ kind: KIND.OPENED, id }));
-      this.#untold.add(lane);
+      this.#untold.ensure(lane);
       return;
     }
     this.#warnOfSender(peer, refusal);
@@ -193,6 +201,11 @@ export class Dispatcher {
       this.#recalled.add(lane);
     }
     if (this.#queue.shared) this.#heads.start();
+  }
+
+  /** One that has answered everything meanwhile is alive: it may have missed the signal on its way to sleep. */
+  #onUnheard(lane: Lane): void {
+    if (lane.inFlight > 0) this.#queue.unbatch(lane);
   }
 
   #onRecalled(lane: Lane, jobs: readonly LaneJob[]): void {

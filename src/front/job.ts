@@ -10,10 +10,10 @@ import type { WorkerPeer } from './worker-peer.ts';
 
 /** What a job tells the dispatcher, and asks it. */
 export interface JobEvents {
-  /** Answers in which the application names a file; null when none is looked at. */
-  readonly namedFiles: NamedFiles | null;
   /** The client went while the request was waiting. */
   readonly onLeft: (job: Job) => void;
+  /** Answers in which the application names a file; null when none is looked at. */
+  readonly namedFiles: NamedFiles | null;
   /** It runs towards its deadline from now on, or from now on anew. */
   readonly watch: (job: Job) => void;
   /** It no longer does: it ended, or waits for the client and not for the application. */
@@ -121,6 +121,7 @@ export class Job implements LaneJob {
   }
 
   onFrame(frame: Frame, done: boolean): void {
+    if (!done && frame.kind === KIND.EARLY) return this.#hint(frame);
     if (frame.kind === KIND.FILE) return this.#onFile(frame);
     if (!this.#dropped) {
       const flowing = this.#relay(frame, done);
@@ -191,6 +192,24 @@ export class Job implements LaneJob {
       default:
         this.exchange.fail(new HttpError('application-error', frame.head.replaceAll('\0', ' ')));
         return true;
+    }
+  }
+
+  /** Hints are no part of the answer: what is promised until its first frame, deadline and retry, still holds. */
+  #hint(frame: Frame): void {
+    if (this.#dropped) return;
+    const fields = frame.head === '' ? [] : frame.head.split('\0');
+    if (this.#answered || fields.length % 2 !== 0) {
+      this.#refuse(
+        new HttpError('application-error', 'It sent no valid early hints, or sent them too late.'),
+      );
+      return;
+    }
+    try {
+      this.exchange.hint(fields);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(error);
     }
   }
 
@@ -266,7 +285,9 @@ export class Job implements LaneJob {
     this.#place?.lane.resume(this);
     // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
     if (this.#place?.lane.isHead(this) !== true) return;
-    this.#tellAbandoned();
+    // Before its first block the worker has nothing to leave out: that is not worth a signal either, which C code of the
+    // application may take for an error.
+    if (this.#answered) this.#tellAbandoned();
     this.#events.watch(this);
   }
 

@@ -6,6 +6,9 @@ import type { SpoolFile } from './spool.ts';
 /** What the socket may hold before the rest is kept back, and the size of the steps in which that follows. */
 const SOCKET_BYTES = 64 * 1024;
 const STEP_BYTES = 32 * 1024;
+/** The same when memory is tight: what the kernel does not take at once goes to the disk, all but so much. */
+const TIGHT_BYTES = 8 * 1024;
+const EMPTY = Buffer.alloc(0);
 /** Bytes of one response kept in memory; what follows goes to its spool file. */
 const MEMORY_BYTES = 256 * 1024;
 /** Bytes of one response on the disk: what follows waits, whatever room there is, until these have been sent. */
@@ -30,6 +33,9 @@ export class Outgoing {
   #queue = new ByteQueue();
   #spool: SpoolFile | null = null;
   #tail = new ByteQueue();
+  /** What the socket holds in this process, as far as the room counts it. */
+  #lent = 0;
+  #watching = false;
   #held = false;
   #senderWaits = false;
   #reading = false;
@@ -40,6 +46,8 @@ export class Outgoing {
   onDrain: (() => void) | null = null;
   /** Called when the socket has drained and nothing is kept back any longer. */
   onEmpty: (() => void) | null = null;
+  /** Called when the client has taken what the socket held. Like `drain` it should lead to `pump`. */
+  onTaken: () => void = () => this.pump();
   /** Called when bytes cannot be read back: the client must be cut. */
   onFailure: ((error: Error) => void) | null = null;
 
@@ -55,7 +63,7 @@ export class Outgoing {
 
   /** The client has not taken what was sent, so it should not be asked for more work. */
   get blocked(): boolean {
-    return !this.empty || this.#socket.writableLength > SOCKET_BYTES;
+    return !this.empty || this.#socket.writableLength > (this.#room.isTight ? TIGHT_BYTES : SOCKET_BYTES);
   }
 
   /** Sends a head and what follows it. @returns false when the sender should wait for `onDrain`. */
@@ -66,15 +74,19 @@ export class Outgoing {
       return this.write([Buffer.from(head, 'latin1'), ...parts]);
     }
     this.#socket.write(first === undefined ? head : head + first.toString('latin1'), 'latin1');
+    this.#count();
     return true;
   }
 
   /** Sends or keeps bytes. @returns false when the sender should wait for `onDrain`. */
   write(parts: readonly Buffer[]): boolean {
     if (this.#closed) return true;
-    this.#socket.cork();
-    for (const part of parts) this.#keep(this.#send(part));
-    this.#socket.uncork();
+    // Corked, the socket would hold what the kernel could take.
+    const tight = this.#room.isTight;
+    if (!tight) this.#socket.cork();
+    for (const part of parts) this.#keep(tight ? this.#sip(part) : this.#send(part));
+    if (!tight) this.#socket.uncork();
+    this.#count();
     if (!this.#senderWaits && this.#isAhead()) {
       this.#senderWaits = true;
       this.#spool?.settled(() => this.pump());
@@ -124,13 +136,16 @@ export class Outgoing {
   close(): void {
     this.#closed = true;
     this.discard();
+    this.#room.giveMemory(this.#lent);
+    this.#lent = 0;
   }
 
   /** Gives the socket what it can take. Call it when the socket has drained. */
   pump(): void {
     if (this.#closed || this.#reading) return;
     if (!this.#held) {
-      while (this.#socket.writableLength < STEP_BYTES && this.#step());
+      while (this.#socket.writableLength < (this.#room.isTight ? 1 : STEP_BYTES) && this.#step());
+      this.#count();
       if (this.#reading) return;
     }
     this.#tellSender();
@@ -148,6 +163,32 @@ export class Outgoing {
     if (room <= 0) return part;
     this.#socket.write(part.subarray(0, room));
     return part.subarray(room);
+  }
+
+  /** The same while memory is tight: as long as the kernel takes all of it. */
+  #sip(part: Buffer): Buffer {
+    let rest = part;
+    while (rest.length > 0 && !this.#held && this.empty && this.#socket.writableLength === 0) {
+      this.#socket.write(rest.subarray(0, TIGHT_BYTES));
+      rest = rest.subarray(TIGHT_BYTES);
+    }
+    return rest;
+  }
+
+  /** Has the room count what the socket holds: nothing, mostly, since the kernel takes an answer at once. */
+  #count(): void {
+    const held = this.#socket.writableLength;
+    if (held === this.#lent) return;
+    this.#room.addMemory(held - this.#lent);
+    this.#lent = held;
+    if (held === 0 || this.#watching || !this.#socket.writable) return;
+    this.#watching = true;
+    // Its end is told when all before it is gone; `drain` is told only of what was above the high-water mark.
+    this.#socket.write(EMPTY, (error) => {
+      this.#watching = false;
+      // With an error the connection is over, and `close` follows.
+      if (!error) this.onTaken();
+    });
   }
 
   #keep(part: Buffer): void {
@@ -182,7 +223,7 @@ export class Outgoing {
 
   /** One step towards empty. @returns false when there is nothing to do or a read is under way. */
   #step(): boolean {
-    const piece = this.#queue.take(STEP_BYTES);
+    const piece = this.#queue.take(this.#room.isTight ? TIGHT_BYTES : STEP_BYTES);
     if (piece.length > 0) {
       this.#room.giveMemory(piece.length);
       this.#socket.write(piece);
@@ -201,7 +242,7 @@ export class Outgoing {
       return true;
     }
     this.#reading = true;
-    spool.read(STEP_BYTES, (error, chunk) => {
+    spool.read(this.#room.isTight ? TIGHT_BYTES : STEP_BYTES, (error, chunk) => {
       this.#reading = false;
       if (this.#closed || this.#spool !== spool) return;
       if (error !== null) return this.onFailure?.(error);

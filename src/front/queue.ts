@@ -213,6 +213,14 @@ export class Queue<R extends Waiter<R>, L> {
     return { request, lane, waitedMs: now - since };
   }
 
+  /** For so many milliseconds nobody can come to have waited too long; infinity when nobody waits. */
+  calmMs(now: number): number {
+    const { since } = this;
+    if (since === null) return Number.POSITIVE_INFINITY;
+    const { timeoutMs } = this.limits;
+    return since + (timeoutMs > 0 ? Math.min(timeoutMs, LATE_MS) : LATE_MS) - now;
+  }
+
   /** Takes out those that have waited too long. */
   expire(now: number): R[] {
     const overloaded = this.#isOverloaded(now);

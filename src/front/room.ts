@@ -7,7 +7,7 @@ import { SpoolFile } from './spool.ts';
 const COMPLAIN_EVERY_MS = 60_000;
 
 export interface RoomOptions {
-  /** Bytes that request bodies, long heads and unsent responses may hold in memory together. */
+  /** Bytes that request bodies, long heads and unsent responses may hold in memory together, sockets included. */
   readonly memoryLimit: number;
   readonly spoolDir: string;
   /** Bytes that all spool files may hold together. */

@@ -33,6 +33,8 @@
  *               has opened the same file; `offset N`, `length N`, what of it is the body. Nothing follows it, so it has LAST.
  *     FAILED    the application failed. head: `error NAME`, `message TEXT`; body: the traceback in UTF-8.
  *               Before a RESPONSE frame it stands for a 500; after one, the client's connection is cut.
+ *     EARLY     head: header fields of a 103 (Early Hints, RFC 8297), which the client gets at once. Any number of them,
+ *               before RESPONSE; they are no part of the answer.
  *     PONG      answers PING.
  * Control, worker → front
  *     HELLO     first frame. head: `role control`, `worker N`, `pid N`, `lanes N`.
@@ -53,8 +55,9 @@
  *               passes over those that are not under way on this lane.
  *
  * Requests on a lane of order `fifo` are answered in the order they were sent; several may be sent before
- * the first is answered. Each request is answered by RESPONSE, any number of BODY, the last of them with
- * LAST; or by FILE; or by FAILED. A refused OPENED is answered once more, as if it were a request. The end of a lane's connection ends its requests.
+ * the first is answered. Each request is answered, after any number of EARLY, by RESPONSE, any number of BODY, the last of them with
+ * LAST; or by FILE; or by FAILED. A refused OPENED is answered once more, as if it were a request. The end of a lane's connection
+ * ends its requests.
  */
 
 export const KIND = {
@@ -76,6 +79,7 @@ export const KIND = {
   RECALLED: 16,
   FILE: 17,
   OPENED: 18,
+  EARLY: 19,
 } as const;
 
 export const FLAG = { LAST: 1, SPOOLED: 2 } as const;

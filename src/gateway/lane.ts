@@ -218,6 +218,8 @@ export class Lane {
         if (done && this.#order === 'fifo') this.#head?.onHead();
         return;
       }
+      case KIND.EARLY:
+        return job.onFrame(frame, false);
       default:
         throw new FrameError(`A frame of kind ${frame.kind} does not belong on a lane.`);
     }

@@ -38,6 +38,12 @@ export interface Exchange {
   /** Called once when the client leaves before the answer is complete. */
   onGone: (() => void) | null;
   /**
+   * Sends a 103 with these fields ahead of the answer; nothing where the client does not know it or lags behind, or once the
+   * answer has begun.
+   * @throws {HttpError} `application-error` when they hold what may not be sent; nothing has been sent then.
+   */
+  hint(fields: Fields): void;
+  /**
    * Sends the status line and fields, and the first part of the body. `patient`: the sender holds nothing dear
    * while it waits, so it is asked to as soon as the client lags behind, and nothing of the answer is spooled.
    * @returns false when the sender should wait for `onDrain`.

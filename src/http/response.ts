@@ -163,6 +163,17 @@ export function frameResponse(request: Asked, response: ResponseHead, options: F
   return new Framing(head, { coding, length, keepAlive, status, isHead });
 }
 
+/**
+ * The head of a 103 (Early Hints, RFC 8297), with the empty line behind it.
+ * @throws {HttpError} `application-error` when the fields hold what may not be sent.
+ */
+export function earlyHead(fields: readonly string[]): string {
+  const { lines, length } = checkFields(fields);
+  // RFC 9110 §8.6: never in a 1xx.
+  if (length >= 0) throw refused('Content-Length does not belong in early hints.');
+  return `HTTP/1.1 103 Early Hints\r\n${lines}\r\n`;
+}
+
 /** RFC 9112 §9.3, §9.6: silence means persist on 1.1 and close on 1.0; 1.0 clients are told both. */
 function connectionLine(minor: 0 | 1, keepAlive: boolean): string {
   if (!keepAlive) return 'Connection: close\r\n\r\n';

@@ -38,6 +38,8 @@ export class Collector implements Exchange {
     };
   }
 
+  hint(): void {}
+
   respond(response: ResponseHead, { body, last }: { body: Buffer; last: boolean }): boolean {
     this.response = response;
     return this.write(body, last);

@@ -129,6 +129,10 @@ test('a single deadline is started, started anew, kept and stopped', () => {
   single.stop();
   vi.advanceTimersByTime(1000);
   expect(due).toEqual([160]);
+  single.ensure(30);
+  single.ensure(5000);
+  vi.advanceTimersByTime(1000);
+  expect(due.map(Math.round)).toEqual([160, 1250]);
 });
 
 test('a keyed list finds the links of those that keep none', () => {
@@ -138,6 +142,7 @@ test('a keyed list finds the links of those that keep none', () => {
   for (const item of ['a', 'b', 'c', 'a']) list.add(item);
   list.delete('b');
   list.delete('nobody');
+  list.ensure('c');
   vi.advanceTimersByTime(1000);
   expect(due).toEqual(['c', 'a']);
   list.add('a');
@@ -156,7 +161,7 @@ test('an owner may add, delete and restart while items fall due', () => {
     if (item === a.item) {
       list.delete(b);
       list.add(a);
-      again.add(c);
+      again.add(new Link(c.item));
     }
   });
   for (const item of [a, b, c]) list.add(item);

@@ -415,13 +415,17 @@ describe('deadlines', () => {
 });
 
 describe('a client that leaves', () => {
-  test('is told to the worker, whose lane is used again when it has ended', async () => {
+  test('is told to the worker with its first block, and the lane is used again when it has ended', async () => {
     await using theatre = await openTheatre();
     const worker = await theatre.worker();
     const client = await theatre.ask('/', pattern(100_000));
     await until(() => expect(requests(worker).length).toBe(1));
     const { id } = requests(worker)[0] as Frame;
     client.socket.resetAndDestroy();
+    await until(() => expect(theatre.stage.outcomes.at(-1)?.status).toBe(499));
+    // Before that there is nothing to leave out, and a signal for nothing.
+    expect(worker.control.kinds()).toEqual([]);
+    worker.lane.send(KIND.RESPONSE, { id, head: ['200 OK'], body: 'first' });
     await until(() => expect(worker.control.frames).toMatchObject([{ kind: KIND.ABANDON, id }]));
     const next = await theatre.ask('/next');
     await until(() => expect(theatre.dispatcher.waiting).toBe(1));

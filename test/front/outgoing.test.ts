@@ -16,6 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 interface Pair extends AsyncDisposable {
   readonly outgoing: Outgoing;
   readonly room: Room;
+  readonly socket: Socket;
   readonly reader: Socket;
   readonly received: Buffer[];
   end(): void;
@@ -39,7 +40,15 @@ async function open({ memoryLimit = 1e9, spoolLimit = 1e9, spoolDir = folder } =
     outgoing.close();
     await until(() => expect(room.used).toEqual({ memory: 0, spooled: 0 }));
   };
-  return { outgoing, room, reader, received, end: () => socket.end(), [Symbol.asyncDispose]: dispose };
+  return {
+    outgoing,
+    room,
+    socket,
+    reader,
+    received,
+    end: () => socket.end(),
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
 /** All that was received once `length` bytes have been. */
@@ -140,7 +149,8 @@ test('patient, it lets the sender wait as soon as the reader lags, and spools no
   let sent = 0;
   while (pair.outgoing.write([pattern(32_768, sent)])) sent += 32_768;
   sent += 32_768;
-  expect([pair.room.used.spooled, pair.room.used.memory < 65_536]).toEqual([0, true]);
+  // What the socket holds, and what was too much for it.
+  expect([pair.room.used.spooled, pair.room.used.memory <= 65_536 + 32_768]).toEqual([0, true]);
   let drained = false;
   pair.outgoing.onDrain = () => {
     drained = true;
@@ -148,4 +158,31 @@ test('patient, it lets the sender wait as soon as the reader lags, and spools no
   pair.reader.resume();
   expect((await received(pair, sent)).equals(pattern(sent))).toBe(true);
   await until(() => expect(drained).toBe(true));
+});
+
+test('what the socket holds is counted until the reader has taken it, however little it is', async () => {
+  await using pair = await open();
+  pair.reader.pause();
+  while (pair.socket.writableLength === 0) pair.outgoing.writeHead('x'.repeat(5000), []);
+  expect(pair.room.used).toEqual({ memory: pair.socket.writableLength, spooled: 0 });
+  pair.reader.resume();
+  await until(() => expect([pair.socket.writableLength, pair.room.used.memory]).toEqual([0, 0]));
+});
+
+test('while memory is tight the socket is given hardly more than the kernel takes, and every byte arrives', async () => {
+  await using pair = await open({ memoryLimit: 1000 });
+  pair.room.addMemory(1001);
+  pair.reader.pause();
+  const whole = pattern(12_000_000);
+  for (let at = 0; at < whole.length; at += 100_000) {
+    if (pair.outgoing.write([whole.subarray(at, at + 100_000)])) continue;
+    await new Promise<void>((resolve) => {
+      pair.outgoing.onDrain = resolve;
+    });
+  }
+  expect([pair.socket.writableLength <= 8192, pair.outgoing.blocked]).toEqual([true, true]);
+  pair.reader.resume();
+  expect((await received(pair, whole.length)).equals(whole)).toBe(true);
+  await until(() => expect(pair.room.used).toEqual({ memory: 1001, spooled: 0 }));
+  pair.room.giveMemory(1001);
 });

@@ -169,6 +169,9 @@ describe('answers', () => {
     await until(() => expect(stage.room.used.spooled).toBeGreaterThan(10 * MIB));
     // What each had produced before it was told to wait.
     expect(stage.room.used.memory).toBeLessThan(MIB + 12 * 150_000);
+    const inSockets = [...stage.clients.clients].reduce((sum, { socket }) => sum + socket.writableLength, 0);
+    expect(inSockets).toBeGreaterThan(0);
+    expect(stage.room.used.memory).toBeGreaterThanOrEqual(inSockets);
     for (const client of clients) client.socket.resume();
     const whole = pattern(size);
     for (const client of clients) expect((await client.read()).body.equals(whole)).toBe(true);

@@ -417,7 +417,7 @@ describe('a file that a worker holds', () => {
     const client = await theatre.ask('/x');
     await until(() => expect(worker.lane.kinds()).toEqual([KIND.REQUEST]));
     client.socket.resetAndDestroy();
-    await until(() => expect(worker.control.kinds()).toEqual([KIND.ABANDON]));
+    await until(() => expect(theatre.stage.outcomes.at(-1)?.status).toBe(499));
     worker.lane.send(KIND.FILE, { id: 1, flags: FLAG.LAST, head: ['200 OK'], body: offerOf(held) });
     await until(() => expect(openedFrames(worker)).toEqual([[1, '']]));
     expect(openCount()).toBe(1);

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ERRORS, type ErrorCode, HttpError } from '../../src/errors.ts';
-import { type Asked, errorResponse, type Framing, frameResponse } from '../../src/http/response.ts';
+import {
+  type Asked,
+  earlyHead,
+  errorResponse,
+  type Framing,
+  frameResponse,
+} from '../../src/http/response.ts';
 
 const DATE = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const GET: Asked = { method: 'GET', minor: 1, keepAlive: true };
@@ -335,5 +341,24 @@ describe('error pages', () => {
         '<!doctype html>\n<html lang="en">\n<title>400 Bad Request</title>\n<h1>400 Bad Request</h1>\n' +
         '<p>The Host header is missing, repeated or malformed.</p>\n</html>\n',
     );
+  });
+});
+
+describe('early hints (RFC 8297)', () => {
+  test('are a head of their own', () => {
+    expect(earlyHead(['Link', '</a.css>; rel=preload', 'X-A', '1'])).toBe(
+      'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-A: 1\r\n\r\n',
+    );
+    expect(earlyHead([])).toBe('HTTP/1.1 103 Early Hints\r\n\r\n');
+  });
+
+  test.each([
+    ['a line break in a value', ['Link', '<a>\r\nSet-Cookie: b=1']],
+    ['a control character', ['Link', '<a>\x01']],
+    ['no field name', ['Li nk', '<a>']],
+    ['a hop-by-hop field', ['Transfer-Encoding', 'chunked']],
+    ['a length', ['content-length', '5']],
+  ])('%s is refused', (_what, fields) => {
+    expect(() => earlyHead(fields)).toThrow(HttpError);
   });
 });

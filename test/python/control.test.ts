@@ -177,6 +177,20 @@ describe.each(pythons())('Python $version', ({ path }) => {
     expect(harness.errorLog).toContain('The application uses SIGIO');
   });
 
+  test.each(['DUMP', 'DRAIN'] as const)(
+    '%s is heard by an idle worker whose signal was lost',
+    async (order) => {
+      const harness = await start(1);
+      await harness.ask({ path: '/no_signals' });
+      if (order === 'DUMP') {
+        expect((await dump(harness, 0)).text).toContain('no request');
+        return;
+      }
+      await harness.order(KIND.DRAIN);
+      expect(await harness.exit).toEqual({ code: 0, signal: null });
+    },
+  );
+
   test('REOPEN: what is logged later goes to the new file', async () => {
     const harness = await Harness.open({
       app,

@@ -1,6 +1,8 @@
 """The application of control.test.ts: ways to be stuck, and short requests for the race."""
 
 import ctypes
+import fcntl
+import gc
 import os
 import re
 import signal
@@ -50,6 +52,14 @@ def catching():
         pass
 
 
+def no_signals():
+    """As if each signal came right before recv(2), which then wakes nobody."""
+    for each in gc.get_objects():
+        if type(each).__name__ == "Session":
+            flags = fcntl.fcntl(each.control, fcntl.F_GETFL)
+            fcntl.fcntl(each.control, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+
+
 PLACES = {each.__name__: each for each in (busy, asleep, in_recv, in_lock, in_regex, in_c, catching)}
 
 
@@ -62,6 +72,8 @@ def stream(size):
 
 def application(environ, start_response):
     name = environ["PATH_INFO"][1:]
+    if name == "no_signals":
+        no_signals()
     if name == "own_sigio":
         signal.signal(signal.SIGIO, lambda *_: None)
     if name in PLACES:

@@ -86,7 +86,7 @@ describe.each(pythons())('Python $version', ({ path }) => {
         'wsgi.input_terminated': true,
       });
       const others = Object.keys(types).filter((key) => !(key in values));
-      expect(others.sort()).toEqual(['wsgi.errors', 'wsgi.file_wrapper', 'wsgi.input']);
+      expect(others.sort()).toEqual(['wsgi.early_hints', 'wsgi.errors', 'wsgi.file_wrapper', 'wsgi.input']);
       expect(types['wsgi.version']).toBe('tuple');
     });
 

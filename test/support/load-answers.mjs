@@ -3,18 +3,19 @@
  * load runs in a process of its own and Node 20 does not read TypeScript.
  */
 
-/** @typedef {{ status: number, close: boolean, worker: number, body: string, rest: Buffer }} Answer */
+/** @typedef {{ status: number, close: boolean, worker: number, nonce: string, retryAfter: string, body: string, rest: Buffer }} Answer */
 
 const STATUS = /^HTTP\/1\.1 ([1-9][0-9]{2}) [\t\x20-\x7e\x80-\xff]*$/;
 const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
 
 /**
  * @param {Buffer} bytes what has come so far
+ * @param {boolean} [toHead] it answers HEAD: no body follows, whatever the fields say (RFC 9112 §6.3)
  * @returns {Answer | null} null while the answer is not whole
  * @throws {Error} when it breaks the rules of RFC 9112; an answer that only the end of the connection ends is one
  *   of them here, since nobody could tell whether it is whole
  */
-export function takeAnswer(bytes) {
+export function takeAnswer(bytes, toHead = false) {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n');
@@ -22,12 +23,14 @@ export function takeAnswer(bytes) {
   if (Number.isNaN(status)) throw new Error(`A bad status line: ${first}`);
   const fields = parseFields(lines);
   const framed = bytes.subarray(end + 4);
-  const taken = fields.has('transfer-encoding') ? takeChunks(framed, fields) : takeLength(framed, fields);
+  const taken = toHead ? { body: '', rest: framed } : takeBody(framed, fields);
   if (taken === null) return null;
   return {
     status,
     close: fields.get('connection')?.toLowerCase() === 'close',
     worker: Number(fields.get('x-worker') ?? 0),
+    nonce: fields.get('x-nonce') ?? '',
+    retryAfter: fields.get('retry-after') ?? '',
     ...taken,
   };
 }
@@ -42,6 +45,11 @@ function parseFields(lines) {
     fields.set(key, value);
   }
   return fields;
+}
+
+/** @param {Buffer} bytes @param {Map<string, string>} fields */
+function takeBody(bytes, fields) {
+  return fields.has('transfer-encoding') ? takeChunks(bytes, fields) : takeLength(bytes, fields);
 }
 
 /** @param {Buffer} bytes @param {Map<string, string>} fields */

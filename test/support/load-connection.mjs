@@ -24,6 +24,7 @@ import { takeAnswer } from './load-answers.mjs';
  * @property {Fate} fate
  * @property {number} status 0 without an answer
  * @property {number} worker process id of who answered; 0 when unknown
+ * @property {string} retryAfter as the answer has it
  * @property {string} why for people
  */
 
@@ -113,7 +114,7 @@ export class LoadConnection {
   }
 
   /** @param {import('./load-answers.mjs').Answer} answer */
-  #answered({ status, close, worker, body, rest }) {
+  #answered({ status, close, worker, retryAfter, body, rest }) {
     this.#bytes = Buffer.alloc(0);
     const { wanted } = /** @type {NonNullable<typeof this.#asked>} */ (this.#asked);
     if (rest.length > 0) return this.#end('wrong', `${rest.length} bytes behind the answer`);
@@ -124,6 +125,7 @@ export class LoadConnection {
     this.#settle(status === 200 ? 'ok' : 'status', status === 200 ? '' : body.slice(0, 200), {
       status,
       worker,
+      retryAfter,
     });
   }
 
@@ -140,7 +142,7 @@ export class LoadConnection {
       const fate = late && (how === 'cut' || how === 'reset') ? 'raced' : how;
       const got = this.#bytes.length === 0 ? '' : ` after ${this.#bytes.length} bytes`;
       this.#over = true;
-      this.#settle(fate, `${why}${got}`, { status: 0, worker: 0 });
+      this.#settle(fate, `${why}${got}`, { status: 0, worker: 0, retryAfter: '' });
       this.#socket.destroy();
     } else if (!this.#socket.destroyed || how === 'reset') {
       if (how === 'reset') this.#counts.idleResets++;
@@ -149,7 +151,7 @@ export class LoadConnection {
     }
   }
 
-  /** @param {Fate} fate @param {string} why @param {{ status: number, worker: number }} answer */
+  /** @param {Fate} fate @param {string} why @param {Pick<Fated, 'status' | 'worker' | 'retryAfter'>} answer */
   #settle(fate, why, answer) {
     clearTimeout(this.#timer);
     const { wanted, sentMs, done } = /** @type {NonNullable<typeof this.#asked>} */ (this.#asked);

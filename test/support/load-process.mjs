@@ -16,6 +16,7 @@ import { LoadConnection, now } from './load-connection.mjs';
  * @property {number} fresh share of requests on a new connection, 0 to 1
  * @property {number} posts share of POST, 0 to 1
  * @property {string} path
+ * @property {{ path: string, every: number } | null} slow another path for one of so many requests, at random among them
  * @property {number} keepAliveMs the server's --keep-alive
  * @property {number} patienceMs until a request without an answer is `silent`
  * @property {number} seed
@@ -33,8 +34,9 @@ try {
 const MOST_IN_FLIGHT = 5000;
 
 const counts = { opened: 0, closed: 0, idleResets: 0, stray: 0 };
-/** @type {Fated[]} */ const fates = [];
+/** @type {(Fated & { dueMs: number })[]} */ const fates = [];
 /** @type {number[]} */ const late = [];
+let ticks = 0;
 /** @type {LoadConnection[]} */ let idle = [];
 let kept = 0;
 let inFlight = 0;
@@ -43,6 +45,8 @@ let asked = 0;
 let unsent = 0;
 let stopping = false;
 let state = options.seed;
+/** Which of the next `slow.every` requests is the slow one. */
+let slowAt = 0;
 
 /** Mulberry32: the same load for the same seed. */
 function random() {
@@ -55,18 +59,31 @@ function random() {
 /** @param {Partial<import('./load-connection.mjs').Wanted>} given */
 function nextRequest(given) {
   const method = random() < options.posts ? 'POST' : 'GET';
-  const nonce = `${process.pid}-${options.seed}-${asked++}`;
-  return { method, path: options.path, nonce, fresh: random() < options.fresh, ...given };
+  const nonce = `${process.pid}-${options.seed}-${asked}`;
+  const path = nextPath(asked++);
+  return { method, path, nonce, fresh: random() < options.fresh, ...given };
 }
 
-/** @param {Partial<import('./load-connection.mjs').Wanted>} [given] @returns {Promise<Fated>} */
-async function ask(given = {}) {
+/** @param {number} number of the request */
+function nextPath(number) {
+  if (options.slow === null) return options.path;
+  const { path, every } = options.slow;
+  if (number % every === 0) slowAt = Math.floor(random() * every);
+  return number % every === slowAt ? path : options.path;
+}
+
+/**
+ * @param {Partial<import('./load-connection.mjs').Wanted>} [given]
+ * @param {number} [dueMs] when it should have been sent
+ * @returns {Promise<Fated>}
+ */
+async function ask(given = {}, dueMs = now()) {
   const wanted = nextRequest(given);
   inFlight++;
   const connection = wanted.fresh ? new LoadConnection(options, counts) : takeIdle();
   if (connection === null) wanted.fresh = true;
   const used = connection ?? new LoadConnection(options, counts);
-  const fated = await used.ask(wanted);
+  const fated = { ...(await used.ask(wanted)), dueMs };
   inFlight--;
   fates.push(fated);
   if (fated.fate !== 'ok') failed++;
@@ -108,7 +125,7 @@ function askAtRate(rate) {
     if (stopping) return clearInterval(timer);
     const due = Math.floor(((now() - began) * rate) / 1000);
     for (; sent < due; sent++) {
-      if (inFlight < MOST_IN_FLIGHT) void ask();
+      if (inFlight < MOST_IN_FLIGHT) void ask({}, began + ((sent + 1) * 1000) / rate);
       else unsent++;
     }
   }, 2);
@@ -119,6 +136,7 @@ function watchTimer() {
   let due = now() + TICK_MS;
   const tick = () => {
     const at = now();
+    ticks++;
     if (at - due > 1) late.push(due, at - due);
     due = at + TICK_MS;
     setTimeout(tick, TICK_MS);
@@ -129,17 +147,19 @@ function watchTimer() {
 async function stop() {
   stopping = true;
   while (inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  const report = { counts, fates: pack(fates), late: Float64Array.from(late), unsent };
+  const report = { counts, fates: pack(fates), late: Float64Array.from(late), ticks, unsent };
   process.send?.({ type: 'report', report }, () => process.exit(0));
 }
 
-/** Those that went well are many: their strings would take longer than the load. @param {Fated[]} all */
+/** Those that went well are many: their strings would take longer than the load. @param {typeof fates} all */
 function pack(all) {
   const ok = all.filter(({ fate }) => fate === 'ok');
   return {
     failed: all.filter(({ fate }) => fate !== 'ok'),
+    dueMs: Float64Array.from(ok, ({ dueMs }) => dueMs),
     sentMs: Float64Array.from(ok, ({ sentMs }) => sentMs),
     doneMs: Float64Array.from(ok, ({ doneMs }) => doneMs),
+    slow: Uint8Array.from(ok, ({ path }) => Number(path === options.slow?.path)),
     workers: Float64Array.from(ok, ({ worker }) => worker),
     fresh: ok.filter(({ fresh }) => fresh).length,
     posted: ok.filter(({ method }) => method === 'POST').map(({ nonce }) => nonce),

@@ -115,6 +115,19 @@ describe('a load', () => {
     expect(report.fates()).toEqual({ ok: report.ok });
   });
 
+  test('what a late load sent late counts from when it was due; what is slow on purpose is told apart', async () => {
+    const { port } = await serve((socket, nonce) => setTimeout(() => socket.write(ok(nonce)), 10));
+    await using load = startLoad({ port, rate: 200, fresh: 0, slow: { path: '/slow', every: 10 } });
+    await load.answered(100);
+    load.freeze(400);
+    const report = await answered(load, 200);
+    expect(report.fastMs(0.5)).toBeLessThan(100);
+    expect(report.fastMs(1)).toBeGreaterThan(300);
+    expect(report.timerMs(1)).toBeGreaterThan(300);
+    // One of each ten, wherever the load began and ended.
+    expect(Math.abs(report.slow - report.ok / 10)).toBeLessThan(2);
+  });
+
   test('what the server closes while it is idle, or said that it would close, is no failure', async () => {
     const { port } = await serve((socket, nonce, count) => {
       if (count === 2) socket.end(ok(nonce, 'Connection: close\r\n'));

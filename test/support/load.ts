@@ -12,11 +12,15 @@ const PROGRAM = fileURLToPath(new URL('load-process.mjs', import.meta.url));
 interface Packed {
   readonly counts: Connections;
   readonly late: Float64Array;
+  readonly ticks: number;
   readonly unsent: number;
   readonly fates: {
     readonly failed: readonly Fated[];
+    /** When each should have been sent: before `sentMs` when this process was late. */
+    readonly dueMs: Float64Array;
     readonly sentMs: Float64Array;
     readonly doneMs: Float64Array;
+    readonly slow: Uint8Array;
     readonly workers: Float64Array;
     readonly fresh: number;
     readonly posted: readonly string[];
@@ -128,6 +132,8 @@ export class LoadReport {
   readonly ok: number;
   /** Those of `ok` that had a connection of their own. */
   readonly fresh: number;
+  /** Those of `ok` that had the slow path. */
+  readonly slow: number;
   /** Nonces of the POST requests that were answered 200. */
   readonly posted: readonly string[];
   /** Requests of the rate that were not even sent, because thousands were unanswered. */
@@ -140,6 +146,7 @@ export class LoadReport {
     this.failed = packed.fates.failed;
     this.ok = packed.fates.sentMs.length;
     this.fresh = packed.fates.fresh;
+    this.slow = packed.fates.slow.reduce((sum, one) => sum + one, 0);
     this.posted = packed.fates.posted;
     this.unsent = packed.unsent;
   }
@@ -173,8 +180,28 @@ export class LoadReport {
   /** @param share e.g. 0.99 @returns milliseconds from sending to the end of the answer, of those that went well */
   quantileMs(share: number): number {
     const { sentMs, doneMs } = this.#packed.fates;
-    const took = doneMs.map((at, index) => at - (sentMs[index] ?? 0)).sort();
-    return took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;
+    return quantile(
+      doneMs.map((at, index) => at - (sentMs[index] ?? 0)),
+      share,
+    );
+  }
+
+  /** The same from the moment at which each was due, of those that are not of the slow path. */
+  fastMs(share: number): number {
+    const { dueMs, doneMs, slow } = this.#packed.fates;
+    const took = doneMs.map((at, index) => at - (dueMs[index] ?? 0));
+    return quantile(
+      took.filter((_, index) => slow[index] === 0),
+      share,
+    );
+  }
+
+  /** By how many milliseconds a bare timer of the load's process ran late; those below one count as one. */
+  timerMs(share: number): number {
+    const { late, ticks } = this.#packed;
+    const all = new Float64Array(ticks).fill(1);
+    all.set(late.filter((_, index) => index % 2 === 1));
+    return quantile(all, share);
   }
 
   /** By how many milliseconds a timer of the load ran late, at most, between two moments. */
@@ -189,6 +216,11 @@ export class LoadReport {
   }
 }
 
+/** Sorts them. */
+function quantile(values: Float64Array, share: number): number {
+  return values.sort()[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+}
+
 /** Starts the load; without more, only `once` asks. The server should have a --keep-alive of 75 s. */
 export function startLoad(options: Partial<LoadOptions> & { readonly port: number }): Load {
   const all: LoadOptions = {
@@ -197,6 +229,7 @@ export function startLoad(options: Partial<LoadOptions> & { readonly port: numbe
     fresh: 0.3,
     posts: 0.2,
     path: '/echo',
+    slow: null,
     keepAliveMs: 75_000,
     patienceMs: 30_000,
     seed: 1,

@@ -45,6 +45,10 @@ export class FakeExchange implements Exchange {
     this.body = { length: memory.length, memory, file: null };
   }
 
+  hint(fields: readonly string[]): void {
+    this.#note(['hint', ...fields], false);
+  }
+
   respond(response: ResponseHead, options: { readonly body: Buffer; readonly last: boolean }): boolean {
     if (this.refusal !== null) throw this.refusal;
     const fields = response.fields
