@@ -565,7 +565,7 @@ describe('a file that cannot be opened', () => {
       pid: 0x7fff_fff0,
       onRequest: (frame, wire) => {
         stubborn(frame, wire);
-        wire.socket.end(() => setTimeout(() => wire.socket.resetAndDestroy(), 5));
+        wire.socket.destroySoon();
         theatre.dispatcher.crew.gone(1);
       },
     });
