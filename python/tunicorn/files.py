@@ -50,7 +50,8 @@ class Files:
     def __init__(self) -> None:
         #: The front can open what this worker has open, as far as is known.
         self.offered = True
-        self._kept: Dict[int, Kept] = {}
+        #: By request id.
+        self.kept: Dict[int, Kept] = {}
 
     def offer(self, response: Response, filelike: Any) -> bool:
         """Answers with the rest of the file. False: it has to be sent block by block, as any other iterable."""
@@ -66,7 +67,7 @@ class Files:
             descriptor = os.dup(rest.descriptor)
         except OSError:
             return False
-        self._kept[response.ident] = Kept(response, descriptor, rest.offset, rest.length)
+        self.kept[response.ident] = Kept(response, descriptor, rest.offset, rest.length)
         where = [
             ("fd", descriptor),
             ("dev", rest.stat.st_dev),
@@ -82,7 +83,7 @@ class Files:
 
     def take(self, ident: int, head: str) -> Optional[Kept]:
         """OPENED. Gives the file that the worker has to send itself."""
-        kept = self._kept.pop(ident, None)
+        kept = self.kept.pop(ident, None)
         if kept is None:
             return None
         if not head:
@@ -94,8 +95,8 @@ class Files:
 
     def close(self) -> None:
         """Nobody will open them any more."""
-        while self._kept:
-            os.close(self._kept.popitem()[1].descriptor)
+        while self.kept:
+            os.close(self.kept.popitem()[1].descriptor)
 
 
 def rest_of(filelike: Any) -> Optional[Rest]:

@@ -133,8 +133,9 @@ class Lane:
         """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
         kept = self.files.take(ident, head)
         if kept is not None:
+            self._environ = kept.response.environ
             send_kept(self, kept)
-            self._abandoned.pop(ident, None)
+        self._abandoned.pop(ident, None)
 
     def answer(self, _kind: int, flags: int, ident: int, head: str, body: bytes) -> None:
         """Runs the application for one request. Whatever it does, exactly one answer goes out."""
@@ -155,7 +156,8 @@ class Lane:
         except RequestTimeout:
             # It arrived in code of ours, in a thread's lane. Perhaps nothing more goes out: the front does not wait for it.
             window.end()
-        if self._abandoned:
+        # The client of a file may be gone before the file is refused: then nobody wants it.
+        if self._abandoned and ident not in self.files.kept:
             self._abandoned.pop(ident, None)
 
     def run_with_hooks(self, response: Response, flags: int, body: bytes) -> None:

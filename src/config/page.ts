@@ -59,7 +59,7 @@ const FILES = `## The configuration file
 
 \`-c FILE\` names one, from the folder of the call. Without it \`tunicorn.toml\` in the folder of \`--chdir\` is read, else a
 \`pyproject.toml\` there with a table \`[tool.tunicorn]\`. Keys are the names of the options, with \`-\` or \`_\`, and \`app\` is the
-application. What may be repeated is a list; \`env\` and \`static\` can be tables. A complete \`tunicorn.toml\`:
+application. What may be repeated is a list; \`env\`, \`static\` and \`accel\` can be tables. A complete \`tunicorn.toml\`:
 
 \`\`\`toml
 ${EXAMPLE_FILE}\`\`\`

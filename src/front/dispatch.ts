@@ -186,7 +186,7 @@ export class Dispatcher {
   }
 
   #warnOfSender(peer: WorkerPeer, { why }: Refusal): void {
-    if (this.#senders.has(peer)) return;
+    if (why === '' || this.#senders.has(peer)) return;
     this.#senders.add(peer);
     this.#options.log.warning(
       `Worker ${peer.id} (pid ${peer.pid}) sends a file itself, which cannot be opened for it here: ${why}. ` +

@@ -161,9 +161,14 @@ export class Job implements LaneJob {
     const { exchange, place } = this;
     const response = this.#responseHead(frame.head);
     const offer = readOffer(frame.body);
-    if (this.#answered || response === null || offer === null) {
-      if (!this.#dropped) this.#refuse(new HttpError('application-error', 'It sent no valid file.'));
-    } else if (!this.#dropped) {
+    const named = response === null ? null : (this.#events.namedFiles?.find(response) ?? null);
+    if (this.#dropped) {
+      // Nobody waits for it.
+    } else if (this.#answered || response === null || offer === null) {
+      this.#refuse(new HttpError('application-error', 'It sent no valid file.'));
+    } else if (named !== null) {
+      this.#sendNamed(named, true);
+    } else {
       const opened = openOffer(place?.peer.pid ?? 0, offer);
       this.#ran = true;
       if (!('fd' in opened)) return this.#events.onFile(this, opened);

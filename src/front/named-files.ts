@@ -87,7 +87,7 @@ export class NamedFiles {
   #openPath(path: string, done: (outcome: Outcome | 'refused') => void): void {
     if (!isPlain(path)) return done('refused');
     // The real path first: a device that lies elsewhere must not even be opened.
-    realpath(path, (error, real) => {
+    realpath.native(path, (error, real) => {
       if (error === null) return this.#openIn(this.#roots, { real, done });
       const isOurs = this.#roots.some((root) => root.nameOf(path) !== null);
       if (!isOurs) return done('refused');

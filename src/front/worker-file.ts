@@ -1,5 +1,5 @@
 /** A file that a worker holds open and offers as its answer (FILE). */
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import type { HttpError } from '../errors.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import type { Fields } from '../http/types.ts';
@@ -19,6 +19,7 @@ export interface Offer {
 /** It cannot be opened here: this `file`, or none that this `worker` has. */
 export interface Refusal {
   readonly refused: 'file' | 'worker';
+  /** For the log; empty when the worker has just died, which is told by others. */
   readonly why: string;
 }
 
@@ -48,12 +49,23 @@ export function openOffer(pid: number, offer: Offer): { readonly fd: number } | 
     // What stands under that number may be a FIFO meanwhile, if the worker died and its pid is another's.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
-    return { refused: canSee(path) ? 'file' : 'worker', why: (error as Error).message };
+    return { refused: canSee(path) ? 'file' : 'worker', why: isDead(pid) ? '' : (error as Error).message };
   }
   const stats = fstatSync(fd, { bigint: true });
   if (stats.isFile() && String(stats.dev) === offer.dev && String(stats.ino) === offer.ino) return { fd };
   closeSync(fd);
   return { refused: 'worker', why: `${path} is another file than the worker's` };
+}
+
+/** Its parent may not have asked for its end yet: then it has a number still, and no files. */
+function isDead(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 /** The rights of the file say no, or the pool of descriptors is empty; else it is the worker that is closed to us. */

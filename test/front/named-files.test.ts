@@ -506,6 +506,23 @@ describe('in a front', () => {
     ]);
   });
 
+  test('it is obeyed also where the application gives another file as its body', async () => {
+    await using theatre = await openTheatre(settings());
+    const worker = await theatre.worker({
+      pid: process.pid,
+      onRequest: (frame, wire) => {
+        const head = ['200 OK', 'X-Accel-Redirect', '/p/a.pdf'];
+        const words = ['fd', '0', 'dev', '1', 'ino', '1', 'offset', '0', 'length', '5'];
+        wire.send(KIND.FILE, { id: frame.id, flags: FLAG.LAST, head, body: words.join('\0') });
+      },
+    });
+    const client = await theatre.stage.connect();
+    const answer = await client.request('GET', '/x');
+    expect([String(answer.body), field(answer, 'x-accel-redirect')]).toEqual(['a document', undefined]);
+    await until(() => expect(worker.lane.kinds()).toEqual([KIND.REQUEST, KIND.OPENED]));
+    expect((await client.request('GET', '/x')).status).toBe(200);
+  });
+
   test('a reload can permit it', async () => {
     await using theatre = await openTheatre();
     await theatre.worker({

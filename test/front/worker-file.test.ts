@@ -1,5 +1,6 @@
 /** FILE answers: the front opens what a worker holds, and what becomes of an answer when it cannot. */
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   fstatSync,
@@ -7,6 +8,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   unlinkSync,
@@ -147,8 +149,17 @@ describe('openOffer', () => {
     expect(openCount()).toBe(1);
   });
 
-  test('a process that is gone', () => {
-    expect(openOffer(0x7fff_fff0, offer(held))).toEqual(refused('worker'));
+  test('a process that is gone is no news', async () => {
+    expect(openOffer(0x7fff_fff0, offer(held))).toEqual({ refused: 'worker', why: '' });
+    // Its parent is a shell that asks for no child's end.
+    const shell = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [said] = await once(shell.stdout, 'data');
+    const zombie = Number(String(said));
+    await until(() => expect(readFileSync(`/proc/${zombie}/stat`, 'latin1')).toContain(') Z '));
+    expect(openOffer(zombie, offer(held))).toEqual({ refused: 'worker', why: '' });
+    shell.kill('SIGKILL');
   });
 
   test('a descriptor that is gone', () => {
@@ -225,6 +236,20 @@ describe('a file that a worker holds', () => {
     const answer = await get(theatre);
     expect(answer.body.equals(content)).toBe(true);
     expect(field(answer, 'content-length')).toBe(String(content.length));
+  });
+
+  test('is longer than 4 GiB', async () => {
+    await using theatre = await openTheatre();
+    const fd = openSync(join(folder, 'sparse'), 'w+');
+    ftruncateSync(fd, 5_000_000_000);
+    writeSync(fd, 'end', 4_999_999_997);
+    await fileWorker(theatre, { fd });
+    const answer = await get(theatre, { Range: 'bytes=4999999996-' });
+    expect([String(answer.body), field(answer, 'content-range')]).toEqual([
+      '\0end',
+      'bytes 4999999996-4999999999/5000000000',
+    ]);
+    closeSync(fd);
   });
 
   test('HEAD has its length, and nothing is read', async () => {

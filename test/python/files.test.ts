@@ -278,7 +278,8 @@ describe('one worker', () => {
       const frames = lane.frames.all.filter((frame) => frame.id === id && frame.kind !== KIND.FILE);
       expect(Buffer.concat(frames.map((frame) => frame.body)).equals(CONTENT)).toBe(true);
     }
-    expect(openCount(worker.pid)).toBe(0);
+    // Its own close() comes after the answer.
+    await expect.poll(() => openCount(worker.pid), TIMEOUT).toBe(0);
   });
 
   test('whose front dies lets go of what it would have opened', async () => {
