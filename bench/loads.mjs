@@ -8,6 +8,8 @@ import { memoryOf, residentOf, titleOf } from './processes.mjs';
 const SLOW_PART = 0.02;
 const SATURATING_CLIENTS = 64;
 const SETTLE_MS = 500;
+/** Two of the servers compile their code while they serve, and none serves for a second only. */
+const WARM_UP_SECONDS = 2;
 const MIB = 1024 * 1024;
 
 /**
@@ -86,7 +88,7 @@ function target({ server, seconds }) {
 
 /** Every answer of the warm-up is compared, byte by byte. */
 function warmUp({ wrk }) {
-  return verify({ ...wrk, seconds: 1 });
+  return verify({ ...wrk, seconds: WARM_UP_SECONDS });
 }
 
 function mixture({ question, slowQuestion, round }) {

@@ -65,6 +65,10 @@ export class Answer implements Exchange {
     return this.#gone;
   }
 
+  get unsent(): number {
+    return this.#client.outgoing.unsent;
+  }
+
   hint(fields: Fields): void {
     const head = earlyHead(fields);
     const { outgoing } = this.#client;

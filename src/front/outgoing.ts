@@ -61,9 +61,15 @@ export class Outgoing {
     return this.#queue.length === 0 && this.#spool === null && this.#tail.length === 0;
   }
 
+  /** Bytes of what was written that are still in this process's memory. */
+  get unsent(): number {
+    const unwritten = this.#spool?.unwritten ?? 0;
+    return this.#queue.length + this.#tail.length + this.#socket.writableLength + unwritten;
+  }
+
   /** The client has not taken what was sent, so it should not be asked for more work. */
   get blocked(): boolean {
-    return !this.empty || this.#socket.writableLength > (this.#room.isTight ? TIGHT_BYTES : SOCKET_BYTES);
+    return !this.empty || this.#socket.writableLength > this.#socketBytes;
   }
 
   /** Sends a head and what follows it. @returns false when the sender should wait for `onDrain`. */
@@ -81,11 +87,21 @@ export class Outgoing {
   /** Sends or keeps bytes. @returns false when the sender should wait for `onDrain`. */
   write(parts: readonly Buffer[]): boolean {
     if (this.#closed) return true;
-    // Corked, the socket would hold what the kernel could take.
-    const tight = this.#room.isTight;
-    if (!tight) this.#socket.cork();
-    for (const part of parts) this.#keep(tight ? this.#sip(part) : this.#send(part));
-    if (!tight) this.#socket.uncork();
+    const limit = this.#socketBytes;
+    let next = 0;
+    let rest: Buffer = EMPTY;
+    // Together what is short: a head and its body in one packet.
+    this.#socket.cork();
+    for (; rest.length === 0 && next < parts.length; next++) rest = this.#send(parts[next] as Buffer, limit);
+    this.#socket.uncork();
+    // And on for as long as the kernel takes all of it, which it does from a client that reads.
+    for (;;) {
+      for (let before = -1; rest.length > 0 && rest.length !== before; rest = this.#send(rest, limit))
+        before = rest.length;
+      this.#keep(rest);
+      if (next === parts.length) break;
+      rest = parts[next++] as Buffer;
+    }
     this.#count();
     if (!this.#senderWaits && this.#isAhead()) {
       this.#senderWaits = true;
@@ -152,27 +168,18 @@ export class Outgoing {
     if (this.empty) this.onEmpty?.();
   }
 
-  /** Hands as much as possible to the socket and returns the rest. */
-  #send(part: Buffer): Buffer {
-    if (this.#held || !this.empty) return part;
-    const room = SOCKET_BYTES - this.#socket.writableLength;
-    if (part.length <= room) {
-      this.#socket.write(part);
-      return part.subarray(part.length);
-    }
-    if (room <= 0) return part;
-    this.#socket.write(part.subarray(0, room));
-    return part.subarray(room);
+  /** What the socket may hold in this process. */
+  get #socketBytes(): number {
+    return this.#room.isTight ? TIGHT_BYTES : SOCKET_BYTES;
   }
 
-  /** The same while memory is tight: as long as the kernel takes all of it. */
-  #sip(part: Buffer): Buffer {
-    let rest = part;
-    while (rest.length > 0 && !this.#held && this.empty && this.#socket.writableLength === 0) {
-      this.#socket.write(rest.subarray(0, TIGHT_BYTES));
-      rest = rest.subarray(TIGHT_BYTES);
-    }
-    return rest;
+  /** Hands the socket as much as it may hold and returns the rest. */
+  #send(part: Buffer, limit: number): Buffer {
+    if (this.#held || !this.empty) return part;
+    const room = limit - this.#socket.writableLength;
+    if (room <= 0) return part;
+    this.#socket.write(part.length <= room ? part : part.subarray(0, room));
+    return part.subarray(Math.min(room, part.length));
   }
 
   /** Has the room count what the socket holds: nothing, mostly, since the kernel takes an answer at once. */

@@ -29,6 +29,8 @@ export interface Exchange {
   readonly peer: Peer;
   /** The client has left, or the answer is complete: nothing more can be sent. */
   readonly gone: boolean;
+  /** Bytes of what was written that are still in this process's memory: buffers that held them are not to be changed. */
+  readonly unsent: number;
   /** What the handler has to say for the access log. */
   trace: Trace | null;
   /** Set by the handler while the request waits for its turn: a client that half-closes then counts as gone. */

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { HttpError } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
@@ -6,6 +8,22 @@ import { openStage, pattern, reply, until } from './harness.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: t\r\n\r\n';
 const GET_1_0 = 'GET / HTTP/1.0\r\n\r\n';
+
+/** How an HTTP/1.0 answer ends for a client in Python. To Node a reset behind data that it has not read yet is an end. */
+async function pythonReads(port: number): Promise<string> {
+  const code = `
+import socket
+client = socket.create_connection(("127.0.0.1", ${port}))
+client.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+count, how = 0, "end"
+try:
+    while (block := client.recv(65536)):
+        count += len(block)
+except OSError as error:
+    how = type(error).__name__
+print(how, "after", count)`;
+  return (await promisify(execFile)('python3', ['-c', code])).stdout;
+}
 
 function begin(exchange: Exchange, body: string | Buffer, fields: string[] = []): void {
   exchange.respond({ status: '200 OK', fields }, { body: Buffer.from(body), last: false });
@@ -48,12 +66,14 @@ describe.each([false, true])('an answer that breaks off, on a UNIX socket: %s', 
       },
       { unix },
     );
-    const client = await stage.connect();
-    await client.send(GET_1_0);
-    if (unix) {
+    if ('port' in stage.target) {
+      expect(await pythonReads(stage.target.port)).toMatch(/^ConnectionResetError after [1-9]/);
+    } else {
+      const client = await stage.connect();
+      await client.send(GET_1_0);
       const answer = await client.read();
       expect([answer.status, String(answer.body).endsWith('</html>\n')]).toEqual([500, true]);
-    } else await expect(client.read()).rejects.toThrow(Incomplete);
+    }
     await stage.empty();
     expect(stage.statuses).toEqual([unix ? 500 : 200]);
   });

@@ -10,6 +10,8 @@ export class Collector implements Exchange {
   trace = null;
   waiting = false;
   gone = false;
+  /** What it was given it keeps. */
+  readonly unsent = 1;
   slow = false;
   onDrain: (() => void) | null = null;
   onGone: (() => void) | null = null;

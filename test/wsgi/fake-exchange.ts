@@ -32,6 +32,8 @@ export class FakeExchange implements Exchange {
   waiting = false;
   trace: Exchange['trace'] = null;
   gone = false;
+  /** What it was given it keeps. */
+  readonly unsent = 1;
   onDrain: (() => void) | null = null;
   onGone: (() => void) | null = null;
   /** What `respond` and `write` give: false asks the sender to wait. */
