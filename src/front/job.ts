@@ -3,6 +3,7 @@ import { encodeFrame, FLAG, type Frame, KIND } from '../gateway/frames.ts';
 import type { Lane, LaneJob, Loss } from '../gateway/lane.ts';
 import type { Exchange, ResponseHead } from '../http/exchange.ts';
 import { environHead } from '../wsgi/environ.ts';
+import { splitEnviron } from './head-environ.ts';
 import { Link } from './line.ts';
 import type { NamedFile, NamedFiles } from './named-files.ts';
 import { answerOffer, openOffer, type Refusal, readOffer } from './worker-file.ts';
@@ -250,21 +251,10 @@ export class Job implements LaneJob {
     const status = fields.shift();
     if (status === undefined || fields.length % 2 !== 0) return null;
     // A field's value may hold this too: then nothing is found among the names.
-    if (head.includes('\0:environ.')) return this.#withEnviron(status, fields);
-    return { status, fields };
-  }
-
-  /** Takes the entries for the access log out of the fields. */
-  #withEnviron(status: string, words: readonly string[]): ResponseHead {
-    const environ = new Map<string, string>();
-    const fields: string[] = [];
-    for (let i = 0; i < words.length; i += 2) {
-      const [name, value] = [words[i] ?? '', words[i + 1] ?? ''];
-      if (name.startsWith(':environ.')) environ.set(name.slice(':environ.'.length), value);
-      else fields.push(name, value);
-    }
+    if (!head.includes('\0:environ.')) return { status, fields };
+    const [rest, environ] = splitEnviron(fields);
     this.exchange.trace = { pid: this.#place?.peer.pid ?? 0, attempt: this.#attempt, environ };
-    return { status, fields };
+    return { status, fields: rest };
   }
 
   /** The deadline runs only while the application is what is waited for. */
