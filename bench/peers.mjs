@@ -6,6 +6,7 @@
  * Tunicorn has its default options. The others have theirs too, and beside that only what keeps them from being held
  * back: no line per request in a log, room for as many connections as the workload opens, sendfile where it is an option.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { given, gunicorn, installed } from './commands.mjs';
 import { gunicornBehindNginx, nginxFile } from './nginx.mjs';
@@ -19,6 +20,7 @@ import { gunicornBehindNginx, nginxFile } from './nginx.mjs';
  *   version: { name?: string, package?: string, command?: string[] }, isReference?: boolean, only?: string[], not?: Record<string, string> }} Peer
  */
 
+const DEBIANS_APACHE = '/usr/sbin/apache2';
 const WITHOUT_PYTHON = { 'django-hello': 'no Python', 'django-page': 'no Python', mixed: 'no Python' };
 const ONE_AT_A_TIME = { mixed: 'a sync worker has no threads' };
 
@@ -166,6 +168,8 @@ export const PEERS = [
             '--log-level',
             'error',
             ...given(isRoot, '--user', 'nobody', '--group', 'nogroup'),
+            // Debian's has this name, and mod_wsgi-express looks for httpd.
+            ...given(existsSync(DEBIANS_APACHE), '--httpd-executable', DEBIANS_APACHE),
           ],
           ...[...given(keepAlive, '--keep-alive-timeout', keepAlive), '--application-type', 'module', module],
         ],
