@@ -139,15 +139,17 @@ def send_kept(lane: Lane, kept: Kept) -> None:
     """Answers a request once more, with the file that the front could not open. The application is through with it."""
     response, window = kept.response, lane.window
     try:
-        window.begin(response.ident)
-        window.shield()
-        send_blocks(lane, kept)
+        try:
+            window.begin(response.ident)
+            window.shield()
+            send_blocks(lane, kept)
+        except (OSError, EOFError) as error:
+            lane.fail(response, error)
+        finally:
+            window.end()
     except RequestTimeout:
-        pass  # The front has answered.
-    except (OSError, EOFError) as error:
-        lane.fail(response, error)
+        window.end()  # The front has answered. In a thread's lane it may have arrived in the lines above.
     finally:
-        window.end()
         os.close(kept.descriptor)
 
 

@@ -133,7 +133,7 @@ class Lane:
         """The front has a file of ours open; or it has not, and here is the place of the answer that the file is."""
         kept = self.files.take(ident, head)
         if kept is not None:
-            self._environ = kept.response.environ
+            self._response = kept.response
             send_kept(self, kept)
         self._abandoned.pop(ident, None)
 
@@ -247,7 +247,7 @@ class Lane:
 
     def early_hints(self, headers: Headers) -> None:
         """`wsgi.early_hints`, as gunicorn has it: a 103 with these headers for the request that runs."""
-        # In another thread it would write into the middle of what the lane writes, or into a later request's answer.
+        # In another thread it would write into the middle of what the lane writes.
         if self._response and self.window.ident and get_ident() == self.window.thread:
             self._response.hint(headers)
 

@@ -358,6 +358,9 @@ export class Client implements Channel {
     if (!this.socket.writableNeedDrain) this.#context.deadlines.send.delete(this.#sending);
     if (this.#state.current === 'closing') return this.#end();
     this.#next();
+    // Its keep-alive time was over before it had taken its answer: it counts from here, or nobody would ever look again.
+    const hasNoDeadline = this.#state.current === 'idle' && this.#reading.line === null;
+    if (hasNoDeadline && this.socket.writableLength === 0) this.#context.deadlines.idle.add(this.#reading);
   }
 
   #onHalfClose(): void {

@@ -147,7 +147,8 @@ export class KeyedDeadlines<T> {
 
   /** Starts the item's delay unless it runs already. */
   ensure(item: T): void {
-    if (!this.#links.has(item)) this.add(item);
+    const link = this.#links.get(item);
+    if (link === undefined || !this.#list.has(link)) this.add(item);
   }
 
   delete(item: T): void {

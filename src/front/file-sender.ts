@@ -51,6 +51,7 @@ class FileSender {
 
   /** Reads on. Only one read is under way at a time, and the file is closed only when none is. */
   next(): void {
+    if (this.#exchange.unsent > 0) this.#length = CHUNK_BYTES;
     const length = Math.min(this.#length, this.#end - this.#at);
     if (length <= 0) return this.#take(EMPTY);
     const buffer = this.#room(length);
@@ -62,7 +63,6 @@ class FileSender {
 
   /** Where to read to: the same again if nobody holds it any more, since new memory costs more than the copy into it. */
   #room(length: number): Buffer {
-    if (this.#exchange.unsent > 0) this.#length = CHUNK_BYTES;
     if (this.#exchange.unsent > 0 || this.#buffer.length < length) {
       // Not from the pool: the socket keeps the bytes until the client has taken them.
       this.#buffer = Buffer.allocUnsafeSlow(length);
@@ -80,6 +80,9 @@ class FileSender {
       this.#length = Math.min(2 * this.#length, LONG_CHUNK_BYTES);
       return this.next();
     }
+    // What is not sent yet counts where it waits; beside it nothing is held for a client that lags.
+    this.#buffer = EMPTY;
+    this.#length = CHUNK_BYTES;
     this.#exchange.onDrain = () => {
       this.#stopWaiting();
       this.next();

@@ -103,7 +103,8 @@ export class NamedFiles {
     root.holds(file.real, (inside) => {
       const name = inside ? root.nameOf(file.real) : null;
       if (name === null) return this.#openIn(others, file);
-      openFirst([{ root, name }], file.done);
+      // The very file that was named: the folder may be a symlink that has been turned to another version since.
+      openFirst([{ root, name, path: file.real }], file.done);
     });
   }
 
@@ -129,12 +130,9 @@ export class NamedFiles {
         return fail('file-missing', `${WHAT[outcome.why]}. Correct the application, or put the file there.`);
       }
       case 'forbidden':
-        return fail(
-          'file-failed',
-          `${outcome.error.message}. The user of the server must be able to read it.`,
-        );
+        return fail('file-failed', `${said(outcome.error)}. The user of the server must be able to read it.`);
       case 'failed':
-        return fail('file-failed', `${outcome.error.message}.`);
+        return fail('file-failed', `${said(outcome.error)}.`);
     }
   }
 
@@ -202,4 +200,9 @@ function send(
     asked: 'all',
     onFailure: (error) => report.error(`The answer to ${report.title} cannot be sent. ${error.message}`),
   });
+}
+
+/** The message names the path, which may hold line breaks: in the log they would begin lines of their own. */
+function said({ message }: Error): string {
+  return JSON.stringify(message).slice(1, -1);
 }

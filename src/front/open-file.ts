@@ -6,6 +6,8 @@ export interface Place {
   readonly root: Root;
   /** Relative to the folder, without `.` and `..`, and without NUL. */
   readonly name: string;
+  /** Where it is, when that is not the name in the folder; what is opened must lie in the folder all the same. */
+  readonly path?: string;
 }
 
 export interface OpenFile {
@@ -70,8 +72,8 @@ export function openFirst(
 }
 
 /** What was opened is checked, not the path: that could be swapped for a symlink in between. */
-function openFile({ root, name }: Place, done: (outcome: Outcome) => void): void {
-  const path = posix.join(root.folder, name);
+function openFile({ root, name, ...place }: Place, done: (outcome: Outcome) => void): void {
+  const path = place.path ?? posix.join(root.folder, name);
   // Without O_NONBLOCK the open of a FIFO would wait for its writer and take a thread of the pool with it.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   open(path, flags, (error, fd) => {

@@ -40,7 +40,7 @@ export class Outgoing {
   #senderWaits = false;
   #reading = false;
   #closed = false;
-  /** The sender waits as soon as the client lags behind, so that what it can read again is not spooled. */
+  /** The sender waits as soon as the client lags behind, so that what it can read again is not spooled while there is memory. */
   patient = false;
   /** Called when `write` gave false and there is room again. */
   onDrain: (() => void) | null = null;

@@ -91,9 +91,10 @@ export class Queue<R extends Waiter<R>, L> {
     return this.#waiting.length + this.#again.length;
   }
 
-  /** When the first that waits was lined up; null when nothing waits. */
+  /** When the one that has waited longest was lined up; null when nothing waits. */
   get since(): number | null {
-    return (this.#again.first ?? this.#waiting.first)?.at ?? null;
+    const [again, first] = [this.#again.first?.at, this.#waiting.first?.at];
+    return again === undefined || first === undefined ? (again ?? first ?? null) : Math.min(again, first);
   }
 
   /** Requests that could be taken at once. */

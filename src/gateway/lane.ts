@@ -93,7 +93,7 @@ export class Lane {
     return this.#jobs.length;
   }
 
-  /** Takes a REQUEST frame, which leaves with `flush`; `job` gets what comes back for `id`. */
+  /** Takes a frame that is to be answered, which leaves with `flush`; `job` gets what comes back for `id`. */
   send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
     this.#ids.push(id);
     this.#jobs.push(job);
@@ -102,7 +102,7 @@ export class Lane {
     if (this.#order === 'any' || this.#jobs.length === 1) job.onHead();
   }
 
-  /** Takes a frame that is about no request, and leaves with the next one, or with `flush`. */
+  /** Takes a frame that is not answered, and leaves with the next one, or with `flush`. */
   tell(frame: Buffer): void {
     this.#out.push(frame);
     this.#endsInRequest = false;

@@ -47,7 +47,8 @@ export interface Exchange {
   hint(fields: Fields): void;
   /**
    * Sends the status line and fields, and the first part of the body. `patient`: the sender holds nothing dear
-   * while it waits, so it is asked to as soon as the client lags behind, and nothing of the answer is spooled.
+   * while it waits, so it is asked to as soon as the client lags behind, and nothing of the answer is spooled unless
+   * memory is tight.
    * @returns false when the sender should wait for `onDrain`.
    * @throws {HttpError} `application-error` when the head holds what may not be sent; nothing has been sent then.
    */

@@ -126,6 +126,23 @@ test('a slow reader is not cut: not while it reads, nor when it has read everyth
   expect(stage.warnings).toEqual([]);
 });
 
+test('who takes longer for an answer than the keep-alive time, and is silent then, is not kept for ever', async () => {
+  const body = pattern(14_000_000);
+  await using stage = await openStage((exchange) => reply(exchange, body), {
+    sendTimeout: 5,
+    keepAlive: 0.3,
+  });
+  const client = await stage.connect();
+  client.socket.pause();
+  await client.send(GET);
+  await until(() => expect(stage.clients.count).toBe(1));
+  // The keep-alive time begins with the end of the answer, of which most is still here.
+  await new Promise((resolve) => setTimeout(resolve, 800));
+  client.socket.resume();
+  expect((await client.read()).body.equals(body)).toBe(true);
+  expect((await client.ended()).how).toBe('cut');
+});
+
 test('the last answer is not cut by the lingering close', async () => {
   const body = pattern(6_000_000);
   await using stage = await openStage((exchange) => reply(exchange, body), { keepAlive: 0 });

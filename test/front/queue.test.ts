@@ -302,6 +302,8 @@ test('it tells for how long nobody can come to have waited too long', () => {
   queue.push(get('1'), 10);
   queue.push(get('2'), 40);
   expect([queue.calmMs(10), queue.calmMs(70), queue.calmMs(150)]).toEqual([100, 40, -40]);
+  queue.pushAgain(get('3'), 60);
+  expect(queue.calmMs(70)).toBe(40);
   const hasty = open({ timeoutMs: 30 });
   hasty.push(get('1'), 10);
   expect(hasty.calmMs(20)).toBe(20);
