@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderChart } from './chart.mjs';
+import { insertOverview, renderOverview } from './overview.mjs';
 import { renderTable } from './table.mjs';
 
 /** @typedef {import('./table.mjs').Results} Results */
@@ -17,11 +18,14 @@ export function load(folder, { machine, versions }) {
   return { machine, versions, workloads: before?.machine === machine ? before.workloads : {} };
 }
 
-/** @param {string} folder @param {Results} results @param {import('./table.mjs').Names} names */
-export function save(folder, results, names) {
+/**
+ * @param {{ folder: string, readme: string }} paths @param {Results} results @param {import('./table.mjs').Names} names
+ */
+export function save({ folder, readme }, results, names) {
   mkdirSync(folder, { recursive: true });
   const rounded = (_, value) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
   writeFileSync(join(folder, 'latest.json'), `${JSON.stringify(results, rounded)}\n`);
   writeFileSync(join(folder, 'latest.md'), renderTable(results, names));
   writeFileSync(join(folder, 'latest.svg'), renderChart(results, names));
+  writeFileSync(readme, insertOverview(readFileSync(readme, 'utf8'), renderOverview(results, names)));
 }

@@ -63,7 +63,7 @@ async function main() {
   for (const workload of workloads) {
     const { peers, skipped } = sort(chosenPeers, { workload, missing });
     results.workloads[workload.id] = await measureAll({ workload, peers, skipped }, setting);
-    if (values.peers === undefined) save(FOLDER, results, NAMES);
+    if (values.peers === undefined) save({ folder: FOLDER, readme: join(ROOT, 'README.md') }, results, NAMES);
   }
   stage.remove();
   console.log(renderTable(results, NAMES));
