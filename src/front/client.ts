@@ -9,6 +9,7 @@ import type { ClientContext } from './client-context.ts';
 import { Intake, lineOf } from './intake.ts';
 import { Link } from './line.ts';
 import { Outgoing } from './outgoing.ts';
+import type { SocketPeer } from './proxy-headers.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
 const READ_AHEAD_BYTES = 64 * 1024;
@@ -21,6 +22,8 @@ export class Client implements Channel {
   readonly socket: Socket;
   readonly local: { readonly host: string; readonly port: number; readonly unix: boolean };
   readonly outgoing: Outgoing;
+  /** The other end as the socket knows it; on a UNIX socket without an address. */
+  readonly origin: SocketPeer;
   readonly #context: ClientContext;
   readonly #intake: Intake;
   readonly #state = new ConnectionState();
@@ -38,6 +41,14 @@ export class Client implements Channel {
   constructor(socket: Socket, context: ClientContext, local: Client['local']) {
     this.socket = socket;
     this.local = local;
+    this.origin = {
+      address: plainAddress(socket.remoteAddress ?? ''),
+      port: socket.remotePort ?? 0,
+      unix: local.unix,
+      scheme: 'http',
+      serverName: local.host,
+      serverPort: local.port,
+    };
     this.#context = context;
     const { limits, bodyMemory, room } = context;
     this.#intake = new Intake({ limits, bodyMemory, room, onDisk: (error) => this.#onDisk(error) });
@@ -102,7 +113,9 @@ export class Client implements Channel {
       if (!this.#context.deadlines.idle.has(this.#reading)) this.closeIfIdle();
       return;
     }
-    this.#context.warn(`A client at ${this.address} stopped reading its answer; the connection is cut.`);
+    this.#context.warn(
+      `A client at ${this.origin.address} stopped reading its answer; the connection is cut.`,
+    );
     this.cut();
   }
 
@@ -112,11 +125,6 @@ export class Client implements Channel {
 
   get #closing(): boolean {
     return this.#state.current === 'closing' || this.#state.current === 'closed';
-  }
-
-  /** The other end's address; empty on a UNIX socket. */
-  get address(): string {
-    return plainAddress(this.socket.remoteAddress ?? '');
   }
 
   /** Ends the connection so that no client can take what it got for whole. */

@@ -18,7 +18,7 @@ import { Clients } from './clients.ts';
 import { Deadlines, type Single } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { type Accepting, closeWhenQuiet, listen } from './listener.ts';
-import { resolvePeer, trustList } from './proxy-headers.ts';
+import { type ProxyOptions, resolvePeer, trustList } from './proxy-headers.ts';
 import { Room } from './room.ts';
 import { StaticFiles } from './static.ts';
 
@@ -41,7 +41,7 @@ class Front {
   readonly #room: Room;
   readonly #seconds: Single;
   #settings: Settings;
-  #trusted: (address: string) => boolean;
+  #proxies: ProxyOptions;
   #mounts: readonly StaticMount[];
   #onFirstReady: () => void = () => {};
   readonly #firstReady = new Promise<void>((resolve) => {
@@ -61,7 +61,7 @@ class Front {
     const warn = (message: string) => this.#log.warning(message);
     const format = settings.accessLogformat;
     this.#accessLog = start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format, warn });
-    this.#trusted = trustList(settings.forwardedAllowIps);
+    this.#proxies = proxiesOf(settings);
     this.#static = this.#staticFiles();
     this.#dispatcher = new Dispatcher({
       settings,
@@ -134,7 +134,7 @@ class Front {
     this.#settings = settings;
     this.#log.level = settings.logLevel;
     if (this.#accessLog !== null) this.#accessLog.format = settings.accessLogformat;
-    this.#trusted = trustList(settings.forwardedAllowIps);
+    this.#proxies = proxiesOf(settings);
     this.#static = this.#staticFiles();
     this.#room.configure(settings);
     this.#clients.configure(settings);
@@ -217,17 +217,7 @@ class Front {
   }
 
   #peer(fields: Fields, client: Client): Peer {
-    const { host, port, unix } = client.local;
-    const socket = {
-      address: client.address,
-      port: client.socket.remotePort ?? 0,
-      unix,
-      scheme: 'http' as const,
-      serverName: host,
-      serverPort: port,
-    };
-    const headers = this.#settings.forwardedHeaders;
-    return resolvePeer(fields, socket, { trusted: this.#trusted, headers });
+    return resolvePeer(fields, client.origin, this.#proxies);
   }
 
   #handle(exchange: Exchange): void {
@@ -272,6 +262,10 @@ class Front {
     // The workers' DRAIN frames and the message above are still on their way.
     setImmediate(() => process.disconnect());
   }
+}
+
+function proxiesOf({ forwardedAllowIps, forwardedHeaders }: Settings): ProxyOptions {
+  return { trusted: trustList(forwardedAllowIps), headers: forwardedHeaders };
 }
 
 function send(message: FromFront): void {

@@ -43,6 +43,16 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /** Whether a Host value or the authority of an absolute-form target is one (RFC 9110 §7.2). */
 export function isHost(value: string): boolean {
+  // Most requests name the host that the one before named.
+  if (value === lastHost) return true;
+  if (!checkHost(value)) return false;
+  lastHost = value;
+  return true;
+}
+
+let lastHost: string | null = null;
+
+function checkHost(value: string): boolean {
   const match = NAME_AND_PORT.exec(value);
   if (match !== null) return isPort(match[1]);
   const literal = LITERAL_AND_PORT.exec(value);

@@ -6,7 +6,7 @@ import type { Client } from '../front/client.ts';
 import { Clients } from '../front/clients.ts';
 import { Deadlines } from '../front/deadlines.ts';
 import { Room } from '../front/room.ts';
-import type { Exchange, Peer } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
@@ -186,7 +186,8 @@ export class WsgiServer implements AsyncDisposable {
       ...settings,
       deadlines: new Deadlines(),
       room: new Room({ ...settings, warn }),
-      resolvePeer: (_, client) => peerOf(client),
+      // No proxy is trusted: what the socket says holds.
+      resolvePeer: (_, client) => client.origin,
       handle: (exchange) => this.#handle(exchange),
       finished: () => undefined,
       warn,
@@ -197,17 +198,6 @@ export class WsgiServer implements AsyncDisposable {
     const host = this.#host === '' ? plainAddress(socket.localAddress ?? '') : this.#host;
     return { host, port: socket.localPort ?? this.#port, unix: false };
   }
-}
-
-/** No proxy is trusted: what the socket says holds. */
-function peerOf(client: Client): Peer {
-  return {
-    address: plainAddress(client.address),
-    port: client.socket.remotePort ?? 0,
-    scheme: 'http',
-    serverName: client.local.host,
-    serverPort: client.local.port,
-  };
 }
 
 /** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */
