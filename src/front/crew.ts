@@ -174,7 +174,7 @@ export class Crew {
   }
 
   /** A request has left its lane: answered, or `lost`, with its worker or because it was taken back. */
-  ended(job: Job, peer: WorkerPeer, lost: boolean): void {
+  ended(job: Job, { peer, lost }: { readonly peer: WorkerPeer; readonly lost: boolean }): void {
     if (!lost) this.#count(peer);
     peer.settle();
     this.#overdue.end(job, peer);

@@ -278,7 +278,7 @@ export class Dispatcher {
     const { place } = job;
     if (place === null) return;
     this.counters.ended(lost ? null : performance.now() - job.startedAt);
-    this.crew.ended(job, place.peer, lost);
+    this.crew.ended(job, { peer: place.peer, lost });
   }
 }
 

@@ -79,13 +79,14 @@ interface Asked {
 }
 
 /** What becomes of an answer that names `value`. */
-async function serve(value: string, asked: Asked = {}) {
+async function serve(value: string, asked: Asked & { readonly from?: NamedFiles } = {}) {
   const { header = 'X-Accel-Redirect', method = 'GET', fields = [], status = '200 OK', given = [] } = asked;
   const exchange = new Collector(method, { path: '/x', fields });
   const log: string[] = [];
-  const named = files.find({ status, fields: [...given, header, value] });
+  const { from = files } = asked;
+  const named = from.find({ status, fields: [...given, header, value] });
   if (named === null) throw new Error('It names nothing.');
-  files.serve(named, exchange, { title: 'GET /x', error: (message) => log.push(message) });
+  from.serve(named, exchange, { title: 'GET /x', error: (message) => log.push(message) });
   await exchange.done;
   expect(openFiles()).toEqual([]);
   return { exchange, log: log.join('\n'), code: exchange.failure?.code ?? exchange.status };
@@ -247,6 +248,22 @@ describe('X-Sendfile', () => {
     await new Promise<void>((resolve) => server.listen(join(base, 'files', 'socket'), resolve));
     expect((await ask('BASE/files/socket')).code).toBe('file-missing');
     server.close();
+  });
+
+  test('of a folder that is turned to another version no other file is sent than the one named', async () => {
+    for (const version of ['v1', 'v2']) {
+      mkdirSync(join(base, version));
+      write(`${version}/a.txt`, version);
+    }
+    const turned = join(base, 'turned');
+    symlinkSync('v1', turned);
+    const from = new NamedFiles({ sendfileRoot: [turned], accel: [] });
+    const ask = (path: string) => serve(join(base, path), { header: 'X-Sendfile', from });
+    expect((await ask('v1/a.txt')).exchange.text).toBe('v1');
+    unlinkSync(turned);
+    symlinkSync('v2', turned);
+    expect((await ask('v1/a.txt')).exchange.text).not.toBe('v2');
+    expect((await ask('turned/a.txt')).exchange.text).toBe('v2');
   });
 
   test('a file that is swapped for a symlink again and again never gives what that leads to', async () => {
