@@ -148,8 +148,7 @@ export class Client implements Channel {
   #begin(): void {
     this.#state.apply('bytes');
     this.#startedAt = performance.now();
-    const { idle, head } = this.#context.deadlines;
-    idle.delete(this.#reading);
+    const { head } = this.#context.deadlines;
     if (!head.has(this.#reading)) head.add(this.#reading);
   }
 
@@ -392,17 +391,13 @@ export class Client implements Channel {
 
   #forget(): void {
     this.#intake.close();
-    const { head, body, idle } = this.#context.deadlines;
-    head.delete(this.#reading);
-    body.delete(this.#reading);
-    idle.delete(this.#reading);
+    this.#reading.leave();
   }
 
   #onClose(): void {
     this.#state.apply('gone');
     this.#forget();
-    this.#context.deadlines.send.delete(this.#sending);
-    this.#context.deadlines.linger.delete(this.#sending);
+    this.#sending.leave();
     this.outgoing.close();
     const answer = this.#answer;
     if (answer !== null) {

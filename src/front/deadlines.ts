@@ -97,7 +97,7 @@ export class DeadlineList<T> {
 
   /** Starts or restarts the delay of the link's item; its place in another list is given up. */
   add(link: Link<T>): void {
-    if (this.#delayMs <= 0) return void link.line?.remove(link);
+    if (this.#delayMs <= 0) return link.leave();
     const at = this.#options.now() + this.#delayMs;
     this.#line.push(link, at);
     if (this.#line.length === 1) this.#options.arm(at);

@@ -17,6 +17,11 @@ export class Link<T> {
   constructor(item: T) {
     this.item = item;
   }
+
+  /** Leaves the line that it stands in, if any. */
+  leave(): void {
+    this.line?.remove(this);
+  }
 }
 
 export class Line<T> {
@@ -34,7 +39,7 @@ export class Line<T> {
 
   /** Puts it at the end, wherever it stood before. */
   push(link: Link<T>, at: number): void {
-    link.line?.remove(link);
+    link.leave();
     link.at = at;
     link.line = this;
     link.before = this.#last;

@@ -208,7 +208,7 @@ export class Queue<R extends Waiter<R>, L> {
     const lane = this.#idle.at(-1) ?? (request.shares ? this.#roomiest(now) : null);
     // Those behind wait as well: lanes that are filled on and on never come to be idle.
     if (lane === null) return null;
-    link.line?.remove(link);
+    link.leave();
     if (this.#late !== null) this.#late.served++;
     this.#take(lane, { request, now });
     return { request, lane, waitedMs: now - since };
