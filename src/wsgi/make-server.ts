@@ -8,6 +8,7 @@ import { Deadlines } from '../front/deadlines.ts';
 import { Room } from '../front/room.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
+import { callOf } from './call.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
 
@@ -177,7 +178,10 @@ export class WsgiServer implements AsyncDisposable {
   }
 
   #run(exchange: Exchange): Promise<void> {
-    return runApplication(this.#app, exchange, { errors: this.#errors, serverSoftware: SERVER_SOFTWARE });
+    return runApplication(this.#app, callOf(exchange), {
+      errors: this.#errors,
+      serverSoftware: SERVER_SOFTWARE,
+    });
   }
 
   #makeClients(settings: ConnectionSettings): Clients {

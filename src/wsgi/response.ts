@@ -1,5 +1,5 @@
-import type { Exchange } from '../http/exchange.ts';
 import type { Fields } from '../http/types.ts';
+import type { Answering } from './call.ts';
 import { checkHeaders, checkStatus, contentLength } from './response-head.ts';
 import type { Chunk, ExcInfo, Header, Write } from './types.ts';
 
@@ -12,7 +12,7 @@ const DONE = Promise.resolve();
  * there, so that an error before them can still replace it.
  */
 export class Response {
-  readonly #exchange: Exchange;
+  readonly #exchange: Answering;
   /** Told of errors that come when nobody waits for them any more, and of bytes beyond Content-Length. */
   readonly #report: (problem: unknown) => void;
   #status = '';
@@ -23,11 +23,31 @@ export class Response {
   #complete = false;
   #overrun = false;
   #abandon: (() => void) | null = null;
+  /** Made when somebody asks for it: few do, and it costs as much as the rest of a small answer. */
+  #controller: AbortController | null = null;
 
-  constructor(exchange: Exchange, report: (problem: unknown) => void) {
+  constructor(exchange: Answering, report: (problem: unknown) => void) {
     this.#exchange = exchange;
     this.#report = report;
-    exchange.onGone = () => this.#abandon?.();
+    exchange.onGone = () => {
+      this.#controller?.abort();
+      this.#abandon?.();
+    };
+  }
+
+  /** Aborted when the client leaves before the answer is complete, or the request runs over its deadline. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#exchange.gone && !this.#complete) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  /** A 103 ahead of the answer; nothing once that has begun. */
+  hint(headers: readonly Header[]): void {
+    const fields = checkHeaders(headers);
+    if (!this.#sent) this.#exchange.hint(fields);
   }
 
   /** Nobody wants another part: the client has left, or the application gives more than it said. */

@@ -1,10 +1,9 @@
 import { inspect } from 'node:util';
 import { HttpError } from '../errors.ts';
-import type { Exchange } from '../http/exchange.ts';
-import { environEntries } from './environ.ts';
+import type { Call } from './call.ts';
 import { BodyInput } from './input.ts';
 import { GONE, Response, toBuffer } from './response.ts';
-import type { Application, Body, Chunk, Environ, ErrorStream } from './types.ts';
+import type { Application, Body, Chunk, Environ, ErrorStream, Header } from './types.ts';
 
 export interface RunOptions {
   /** Takes what is written to `wsgi.errors`, and the stack of an application that failed. */
@@ -22,17 +21,14 @@ const EMPTY = Buffer.alloc(0);
  * application throws is told to `errors`, and the client gets a 500, or is cut when the head has been sent.
  * @returns when the application's iterable has been closed; never rejects.
  */
-export async function runApplication(
-  app: Application,
-  exchange: Exchange,
-  options: RunOptions,
-): Promise<void> {
-  const report = (error: unknown) => options.errors(describe(exchange, error));
+export async function runApplication(app: Application, call: Call, options: RunOptions): Promise<void> {
+  const { exchange } = call;
+  const report = (problem: unknown) => options.errors(describe(call.title, problem));
   const input = new BodyInput(exchange.body);
   const response = new Response(exchange, report);
   let body: Body | undefined;
   try {
-    const environ = makeEnviron(exchange, input, options);
+    const environ = makeEnviron(call, { input, response }, options);
     const given = app(environ, (status, headers, excInfo) => response.start(status, headers, excInfo));
     body = isPromise(given) ? await given : given;
     await sendBody(body, response, report);
@@ -104,11 +100,14 @@ async function quietly(action: () => unknown, report: (error: unknown) => void):
   }
 }
 
-function makeEnviron(exchange: Exchange, input: BodyInput, options: RunOptions): Environ {
-  const { head, peer, body } = exchange;
-  const entries = environEntries({ head, peer, bodyLength: body.length });
+function makeEnviron(
+  { entries }: Call,
+  { input, response }: { readonly input: BodyInput; readonly response: Response },
+  options: RunOptions,
+): Environ {
+  const list = entries();
   const environ: Record<string, unknown> = {};
-  for (let i = 0; i + 1 < entries.length; i += 2) environ[entries[i] ?? ''] = entries[i + 1];
+  for (let i = 0; i + 1 < list.length; i += 2) environ[list[i] ?? ''] = list[i + 1];
   environ.SERVER_SOFTWARE = options.serverSoftware;
   environ['wsgi.version'] = [1, 0];
   environ['wsgi.input'] = input;
@@ -117,6 +116,8 @@ function makeEnviron(exchange: Exchange, input: BodyInput, options: RunOptions):
   environ['wsgi.multithread'] = true;
   environ['wsgi.multiprocess'] = options.multiprocess ?? false;
   environ['wsgi.run_once'] = false;
+  environ['wsgi.early_hints'] = (headers: readonly Header[]) => response.hint(headers);
+  environ['tunicorn.signal'] = () => response.signal;
   return environ as Environ;
 }
 
@@ -130,10 +131,9 @@ function errorStream(sink: (text: string) => void): ErrorStream {
   };
 }
 
-function describe(exchange: Exchange, problem: unknown): string {
-  const request = `${exchange.head.method} ${exchange.head.target}`;
-  if (typeof problem === 'string') return `${problem}: ${request}\n`;
-  return `Error in the application for ${request}:\n${inspect(problem)}\n`;
+function describe(title: string, problem: unknown): string {
+  if (typeof problem === 'string') return `${problem}: ${title}\n`;
+  return `Error in the application for ${title}:\n${inspect(problem)}\n`;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

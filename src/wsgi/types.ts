@@ -58,6 +58,13 @@ export interface Environ {
   'wsgi.run_once': boolean;
   /** `wsgi.input` ends by itself, so `CONTENT_LENGTH` need not be counted. */
   'wsgi.input_terminated'?: boolean;
+  /** Sends headers in a 103 (RFC 8297) ahead of the answer; nothing once that has begun. */
+  'wsgi.early_hints'?: (headers: readonly Header[]) => void;
+  /**
+   * A signal that is aborted when the client leaves before its answer is complete, or the request runs over its
+   * deadline: for what the application waits for.
+   */
+  'tunicorn.signal'?: () => AbortSignal;
   /** Header fields of the request: `User-Agent` is `HTTP_USER_AGENT`. */
   [header: `HTTP_${string}`]: string | undefined;
   [key: string]: unknown;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HttpError } from '../../src/errors.ts';
+import { callOf } from '../../src/wsgi/call.ts';
 import { runApplication } from '../../src/wsgi/run.ts';
 import type { Application, Body, Environ, Write } from '../../src/wsgi/types.ts';
 import { FakeExchange } from './fake-exchange.ts';
@@ -7,7 +8,7 @@ import { FakeExchange } from './fake-exchange.ts';
 async function run(app: Application, exchange = new FakeExchange()) {
   let errors = '';
   const options = { errors: (text: string) => (errors += text), serverSoftware: 'tunicorn/test' };
-  await runApplication(app, exchange, options);
+  await runApplication(app, callOf(exchange), options);
   return { calls: exchange.calls, errors };
 }
 
@@ -17,6 +18,64 @@ const ok =
     startResponse('200 OK', [['X-A', '1']]);
     return body;
   };
+
+describe('what goes beyond the PEP', () => {
+  test('early hints leave ahead of the head, and are nothing after it', async () => {
+    const app: Application = function* (environ, startResponse) {
+      environ['wsgi.early_hints']?.([['Link', '</a.css>; rel=preload']]);
+      startResponse('200 OK', []);
+      yield 'a';
+      environ['wsgi.early_hints']?.([['Link', '</b.css>; rel=preload']]);
+    };
+    expect((await run(app)).calls).toEqual([
+      'hint Link </a.css>; rel=preload',
+      'respond 200 OK [a]',
+      'write [] last',
+      'release',
+    ]);
+  });
+
+  test('early hints that no header can be are refused', async () => {
+    const app: Application = (environ, startResponse) => {
+      environ['wsgi.early_hints']?.([['Link', 'a\r\nX-Evil: 1']]);
+      startResponse('200 OK', []);
+      return [];
+    };
+    expect((await run(app)).calls).toEqual(['fail 500', 'release']);
+  });
+
+  test('the signal is aborted when the client leaves', async () => {
+    const exchange = new FakeExchange();
+    let signal: AbortSignal | undefined;
+    const app: Application = async function* (environ, startResponse) {
+      signal = environ['tunicorn.signal']?.();
+      startResponse('200 OK', []);
+      yield 'a';
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+    };
+    const running = run(app, exchange);
+    await expect.poll(() => exchange.calls.length).toBe(1);
+    expect(signal?.aborted).toBe(false);
+    exchange.leave();
+    await running;
+    expect(signal?.aborted).toBe(true);
+  });
+
+  test('a signal that is asked for after that is aborted at once; one of a whole answer is not', async () => {
+    const left = new FakeExchange();
+    left.gone = true;
+    const signals: (AbortSignal | undefined)[] = [];
+    const app: Application = (environ, startResponse) => {
+      startResponse('200 OK', []);
+      signals.push(environ['tunicorn.signal']?.());
+      const close = () => signals.push(environ['tunicorn.signal']?.());
+      return Object.assign(['a'], { close });
+    };
+    await run(app, left);
+    await run(app);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true, false, false]);
+  });
+});
 
 describe('the body', () => {
   test('an array of one part is sent whole, so that its length is known', async () => {
