@@ -28,6 +28,9 @@ RECALLED = 16
 FILE = 17
 OPENED = 18
 EARLY = 19
+#: These two are for lanes of order `any`, which a Python worker has not.
+HOLD = 20
+GO = 21
 
 LAST = 1
 SPOOLED = 2
@@ -86,7 +89,7 @@ class Decoder:
         at, end, wanted = 0, len(data), HEADER_LENGTH
         while end - at >= HEADER_LENGTH:
             kind, flags, reserved, ident, head_length, body_length = HEADER.unpack_from(data, at)
-            if not REQUEST <= kind <= EARLY or reserved or head_length > MAX_PART or body_length > MAX_PART:
+            if not REQUEST <= kind <= GO or reserved or head_length > MAX_PART or body_length > MAX_PART:
                 raise FrameError("Not a frame: %s." % data[at : at + HEADER_LENGTH].hex())
             body_at = at + HEADER_LENGTH + head_length
             stop = body_at + body_length

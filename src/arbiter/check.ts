@@ -5,10 +5,10 @@ import { openLogFile } from '../observe/log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { describeEnd, type End, workerEnvironment } from './children.ts';
 import { title } from './fleet.ts';
-import { findInterpreter } from './interpreter.ts';
 import { describeFailure } from './journal.ts';
 import { resolveRights } from './rights.ts';
-import { isOwnWord, PythonProcess, workerStart } from './worker.ts';
+import { describeRuntime, findRuntime } from './runtime.ts';
+import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 
 /**
  * Prints what was found on standard output, or why the application cannot be loaded on standard error.
@@ -18,11 +18,11 @@ import { isOwnWord, PythonProcess, workerStart } from './worker.ts';
 export async function checkApplication(settings: Settings): Promise<number> {
   const rights = resolveRights(settings);
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const python = await findInterpreter({ ...settings, env, rights });
-  const { said, end } = await load(settings, { rights, env, python: python.path });
+  const runtime = await findRuntime(settings, { env, rights });
+  const { said, end } = await load(settings, { rights, env, runtime });
   if (said?.event === 'loaded') {
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
-    process.stdout.write(`Python ${python.version}, ${python.path} (${python.from})\n`);
+    process.stdout.write(`${describeRuntime(runtime)}\n`);
     process.stdout.write(
       `Application ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
     );
@@ -34,15 +34,15 @@ export async function checkApplication(settings: Settings): Promise<number> {
   return 3;
 }
 
-type WorkerProcess = Pick<ConstructorParameters<typeof PythonProcess>[1], 'rights' | 'env' | 'python'>;
+type LoadOptions = Pick<ProcessOptions, 'rights' | 'env' | 'runtime'>;
 
 /** Threads and atexit handlers of the application have this long to end. */
 const LEAVE_MS = 5000;
 
-function load(settings: Settings, options: WorkerProcess): Promise<{ said: FromWorker | null; end: End }> {
+function load(settings: Settings, options: LoadOptions): Promise<{ said: FromWorker | null; end: End }> {
   let said: FromWorker | null = null;
   return new Promise((resolve) => {
-    const worker = new PythonProcess(
+    const worker = new WorkerProcess(
       workerStart(settings, { mode: 'check', worker: 1, generation: 1, gateway: '', stackFile: '' }),
       {
         ...options,

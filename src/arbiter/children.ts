@@ -22,6 +22,7 @@ export const PACKAGE_ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', 
 
 /** The front's program: what was built, also when the arbiter itself runs from its sources in a test. */
 export const FRONT_PROGRAM = join(PACKAGE_ROOT, 'dist', 'front', 'main.js');
+export const NODE_PROGRAM = join(PACKAGE_ROOT, 'dist', 'workers', 'main.js');
 export const WORKER_PROGRAM = join(PACKAGE_ROOT, 'python', 'tunicorn-worker.py');
 
 /** Node's own variables would make a child believe that it is a Node process with a channel. */

@@ -6,16 +6,16 @@ import type { Logger } from '../observe/log.ts';
 import type { End } from './children.ts';
 import { FrontHandle } from './front.ts';
 import type { Rights } from './rights.ts';
+import { pythonOf, type Runtime } from './runtime.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import type { Bound } from './sockets.ts';
-import { isOwnWord, type PythonOptions, PythonProcess, workerStart } from './worker.ts';
+import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 import { type ForkedWorker, Zygote } from './zygote.ts';
 
 /** What the children of one generation run with. */
 export interface Setup {
   readonly settings: Settings;
-  /** Path of the interpreter. */
-  readonly python: string;
+  readonly runtime: Runtime;
   /** The environment of workers. */
   readonly env: NodeJS.ProcessEnv;
 }
@@ -45,7 +45,7 @@ export type ChildEvent =
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #post: (event: ChildEvent) => void;
-  readonly #workers = new Map<number, PythonProcess | ForkedWorker>();
+  readonly #workers = new Map<number, WorkerProcess | ForkedWorker>();
   readonly #fronts = new Map<number, FrontHandle>();
   readonly #zygotes = new Map<number, Zygote>();
   /** By generation. */
@@ -86,7 +86,7 @@ export class Fleet {
     try {
       const front = new FrontHandle({
         ...this.#options,
-        python: this.#front.python,
+        python: pythonOf(this.#front.runtime),
         accessLog: this.#options.accessLog(),
         settings: () => this.#named(this.#front.settings),
         gateway: gateway(slot),
@@ -112,8 +112,8 @@ export class Fleet {
       const zygote = this.#zygotes.get(generation);
       const worker =
         zygote?.fork(start, { onMessage, onExit }) ??
-        new PythonProcess(start, {
-          ...this.#python(generation),
+        new WorkerProcess(start, {
+          ...this.#process(generation),
           onMessage: (message) => void (isOwnWord(message) && onMessage(message)),
           onExit,
         });
@@ -127,7 +127,7 @@ export class Fleet {
     const onExit = (end: End) => this.#post({ type: 'zygote-end', generation, end });
     try {
       const zygote = new Zygote(this.#start('zygote', { id: 0, front: 0, generation }), {
-        ...this.#python(generation),
+        ...this.#process(generation),
         onMessage: (message) => this.#post({ type: 'zygote', generation, message }),
         onExit,
       });
@@ -198,11 +198,11 @@ export class Fleet {
     return workerStart(this.setup(generation).settings, { mode, ...where });
   }
 
-  #python(generation: number): Omit<PythonOptions, 'onMessage' | 'onExit'> {
+  #process(generation: number): Omit<ProcessOptions, 'onMessage' | 'onExit'> {
     const { log, rights } = this.#options;
-    const { settings, python, env } = this.setup(generation);
+    const { settings, runtime, env } = this.setup(generation);
     return {
-      python,
+      runtime,
       env,
       rights,
       name: title(settings),

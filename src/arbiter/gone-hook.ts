@@ -7,6 +7,7 @@ import type { Logger } from '../observe/log.ts';
 import { describeEnd, type End, WORKER_PROGRAM } from './children.ts';
 import type { Setup } from './fleet.ts';
 import { type Rights, withRights } from './rights.ts';
+import { pythonOf } from './runtime.ts';
 
 /** Longer than any cleaning up should take. */
 const PATIENCE_MS = 30_000;
@@ -97,10 +98,11 @@ export class GoneHook {
 
 /** With the environment and the rights of workers. */
 function start(
-  { settings, python, env }: Setup,
+  { settings, runtime, env }: Setup,
   gone: readonly Gone[],
   { log, rights }: GoneHookOptions,
 ): ChildProcess {
+  const python = pythonOf(runtime);
   const plain = { file: python, args: [WORKER_PROGRAM, '--hook', 'worker_gone'] };
   const { file, args } = withRights(plain, rights, python);
   const { hooks: module, chdir, pythonpath } = settings;

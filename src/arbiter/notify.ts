@@ -1,14 +1,14 @@
 /**
  * Tells systemd how the server is (sd_notify(3)). Node has no UNIX datagram socket, so a helper of a few lines of Python
- * sends what it reads; it is started only where somebody listens.
+ * sends what it reads; it is started only where somebody listens. Without Python systemd's own command is called each time.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import type { Logger } from '../observe/log.ts';
 
 export interface NotifierOptions {
   /** NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked at. */
   readonly env: NodeJS.ProcessEnv;
-  /** Path of an interpreter. */
+  /** Path of an interpreter; empty when the application needs none. */
   readonly python: string;
   readonly log: Logger;
 }
@@ -35,6 +35,8 @@ export class Notifier {
   #isReady = false;
   #status = '';
   #silent = false;
+  /** Calls of systemd's own command, one after the other: the last word must be heard last. */
+  #calls = Promise.resolve();
 
   private constructor(options: NotifierOptions, path: string) {
     this.#options = options;
@@ -98,8 +100,22 @@ export class Notifier {
 
   #send(words: readonly string[]): void {
     if (this.#silent) return;
+    if (this.#options.python === '') {
+      this.#calls = this.#calls.then(() => this.#call(words));
+      return;
+    }
     this.#helper ??= this.#start();
     this.#helper.stdin?.write(`${JSON.stringify(words.join('\n'))}\n`);
+  }
+
+  #call(words: readonly string[]): Promise<void> {
+    const env = { ...process.env, NOTIFY_SOCKET: this.#path };
+    return new Promise((resolve) => {
+      execFile('systemd-notify', [...words], { env }, (error) => {
+        if (error !== null) this.#options.log.warning(`systemd cannot be notified: ${error.message}`);
+        resolve();
+      });
+    });
   }
 
   #start(): ChildProcess {

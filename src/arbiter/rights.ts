@@ -56,7 +56,11 @@ export function requireNames({ user, group }: { readonly user: string; readonly 
   if (group !== '') findGroup(group);
 }
 
-/** The command that becomes the user and then runs `command`. `python` is any Python interpreter. */
+/**
+ * The command that becomes the user and then runs `command`.
+ * @param python Path of any Python interpreter; empty when there is none.
+ * @throws {UserError} when there is nothing that can change a process's rights
+ */
 export function withRights(command: Command, rights: Rights | null, python: string): Command {
   if (rights === null) return command;
   const { uid, gid } = rights;
@@ -71,6 +75,11 @@ export function withRights(command: Command, rights: Rights | null, python: stri
       ...command.args,
     ];
     return { file: 'setpriv', args };
+  }
+  if (python === '') {
+    throw new UserError(
+      'Cannot run as asked by --user or --group: that takes setpriv, which this system has not. Install util-linux.',
+    );
   }
   const who = [String(uid), String(gid), groups];
   return { file: python, args: ['-I', '-S', '-c', BECOME, ...who, command.file, ...command.args] };

@@ -13,13 +13,13 @@ import { runCommand } from './command.ts';
 import { ControlServer } from './control-server.ts';
 import type { Setup } from './fleet.ts';
 import { type InheritedSocket, type Predecessor, takeInherited } from './inherited.ts';
-import { findInterpreter } from './interpreter.ts';
 import { Logs } from './logs.ts';
 import { Notifier } from './notify.ts';
 import { Orders } from './orders.ts';
 import { PidFile } from './pidfile.ts';
 import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
+import { describeRuntime, findRuntime, pythonOf } from './runtime.ts';
 import { RuntimeDir, removeLeftovers, type StackOwner } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
 import { type Call, ownCall } from './successor.ts';
@@ -189,7 +189,7 @@ export class Server {
     this.#parts.notifier?.reloading();
     try {
       const { settings: wanted } = await this.#options.reread();
-      const { setup } = await setUp(reloadedSettings(before, wanted), this.#parts.rights);
+      const setup = await setUp(reloadedSettings(before, wanted), this.#parts.rights);
       await this.#command('--on-reload', setup);
       return { setup, restart: restartNote(compareSettings(before, wanted)) };
     } catch (error) {
@@ -206,13 +206,14 @@ export class Server {
   /** Runs the command of an option. @throws {UserError} when it fails */
   #command(
     option: '--on-start' | '--on-reload' | '--on-exit',
-    { settings, env, python }: Setup,
+    { settings, env, runtime }: Setup,
   ): Promise<void> {
     const { onStart, onReload, onExit, chdir: cwd } = settings;
     const command = { '--on-start': onStart, '--on-reload': onReload, '--on-exit': onExit }[option];
     const { rights, logs } = this.#parts;
     // Only at the start: afterwards a stop waits for what it runs.
     const signal = option === '--on-start' ? this.#options.abort : undefined;
+    const python = pythonOf(runtime);
     return runCommand({ option, command, cwd, env, python, rights, output: logs.error.fd, signal });
   }
 
@@ -251,9 +252,9 @@ async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
   const rights = resolveRights(settings);
   const logs = new Logs(log, { settings, rights });
-  const { setup, interpreter } = await setUp(settings, rights);
-  log.info(`Python ${interpreter.version}, ${interpreter.path} (${interpreter.from})`);
-  const notifier = Notifier.create({ env: call.env, python: interpreter.path, log });
+  const setup = await setUp(settings, rights);
+  log.info(describeRuntime(setup.runtime));
+  const notifier = Notifier.create({ env: call.env, python: pythonOf(setup.runtime), log });
   if (notifier !== null) undo(() => notifier.close());
   const pidFile = settings.pid === '' ? null : PidFile.create(settings.pid, process.pid, predecessor?.pid);
   if (pidFile !== null) undo(() => pidFile.remove());
@@ -278,9 +279,7 @@ function addressesOf({ settings, sources }: Loaded, sockets: readonly InheritedS
 }
 
 /** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */
-async function setUp(settings: Settings, rights: Rights | null) {
+async function setUp(settings: Settings, rights: Rights | null): Promise<Setup> {
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const interpreter = await findInterpreter({ ...settings, env, rights });
-  const setup: Setup = { settings, env, python: interpreter.path };
-  return { setup, interpreter };
+  return { settings, env, runtime: await findRuntime(settings, { env, rights }) };
 }

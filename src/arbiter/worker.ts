@@ -1,16 +1,16 @@
-/** The arbiter's view of one Python process, a worker or a zygote. What runs in it lives in `python/`. */
+/** The arbiter's view of one process that runs the application, a worker or a zygote. What runs in it lives in `python/` and `src/workers/`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import type { Settings } from '../config/options.ts';
 import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
 import { compileAccessFormat } from '../observe/access-log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
-import { type End, WORKER_PROGRAM } from './children.ts';
+import type { End } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
+import { programOf, pythonOf, type Runtime } from './runtime.ts';
 
-export interface PythonOptions {
-  /** Path of the interpreter. */
-  readonly python: string;
+export interface ProcessOptions {
+  readonly runtime: Runtime;
   /** What `ps` shows. */
   readonly name: string;
   readonly env: NodeJS.ProcessEnv;
@@ -56,17 +56,17 @@ export function workerStart(
 /** How long after its end a process's last words are waited for, when a child of it keeps the pipe open. */
 const LAST_WORDS_MS = 100;
 
-export class PythonProcess {
+export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #channel: Duplex | null;
-  readonly #options: PythonOptions;
+  readonly #options: ProcessOptions;
   #text = '';
   #ended = false;
 
   /** Starts the process. Its failure to start is told to `onExit`, like its end. */
-  constructor(start: WorkerStart, options: PythonOptions) {
+  constructor(start: WorkerStart, options: ProcessOptions) {
     this.#options = options;
-    this.#child = spawnPython(options, start.app);
+    this.#child = spawnProcess(options, start.app);
     this.#channel = (this.#child.stdio?.[3] ?? null) as Duplex | null;
     this.#child.once('error', (error) => this.#onError(error));
     this.#child.once('exit', (code, signal) => this.#onExit({ code, signal }));
@@ -129,11 +129,11 @@ export class PythonProcess {
   }
 }
 
-function spawnPython(options: PythonOptions, app: string): ChildProcess {
-  const { python, errorLog } = options;
+function spawnProcess(options: ProcessOptions, app: string): ChildProcess {
+  const { runtime, errorLog } = options;
   const output = options.output ?? 'inherit';
-  const plain = { file: python, args: [WORKER_PROGRAM, options.name, app] };
-  const command = withRights(plain, options.rights, python);
+  const plain = { file: runtime.path, args: [programOf(runtime), options.name, app] };
+  const command = withRights(plain, options.rights, pythonOf(runtime));
   return spawn(command.file, [...command.args], {
     env: options.env,
     stdio: ['ignore', output, output, 'pipe', errorLog],

@@ -2,9 +2,9 @@
 import { constants } from 'node:os';
 import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
 import type { End } from './children.ts';
-import { isOwnWord, type PythonOptions, PythonProcess } from './worker.ts';
+import { isOwnWord, type ProcessOptions, WorkerProcess } from './worker.ts';
 
-export interface ZygoteOptions extends Omit<PythonOptions, 'onMessage'> {
+export interface ZygoteOptions extends Omit<ProcessOptions, 'onMessage'> {
   readonly onMessage: (message: FromWorker) => void;
 }
 
@@ -16,13 +16,13 @@ export interface ForkOptions {
 const KILLED: End = { code: null, signal: 'SIGKILL' };
 
 export class Zygote {
-  readonly #process: PythonProcess;
+  readonly #process: WorkerProcess;
   readonly #forked = new Map<number, ForkedWorker>();
   readonly #options: ZygoteOptions;
 
   constructor(start: WorkerStart, options: ZygoteOptions) {
     this.#options = options;
-    this.#process = new PythonProcess(start, {
+    this.#process = new WorkerProcess(start, {
       ...options,
       onMessage: (message) => this.#onMessage(message),
       onExit: (end) => this.#onExit(end),

@@ -15,6 +15,7 @@ import { checkTogether } from './check.ts';
 import type { FileSettings, Given } from './file.ts';
 import { pythonLocation, readFile } from './find-file.ts';
 import type { PythonReport } from './gunicorn-file.ts';
+import { suitApplication, uselessForNode } from './kind.ts';
 import { misspelt, noEffect, refuse, unreadFile } from './notes.ts';
 import { OPTIONS, type Option, ROWS, type SettingKey, type Settings, variableOf } from './options.ts';
 import { splitWords } from './shell-words.ts';
@@ -73,7 +74,8 @@ export function loadSettings({ argv, env, cwd, python }: LoadOptions): Loaded {
   const named = applicationOf(line.positionals);
   const app = named || (file?.app?.texts[0] ?? '');
   const sources = [...strong, fromFile(file), fromPlatform(env), defaults];
-  const { settings, from } = readAll(sources, { app, cwd, file });
+  const { settings: read, from } = readAll(sources, { app, cwd, file });
+  const settings = suitApplication(read, from);
   checkTogether(settings);
   const unread = file === null ? unreadFile([...new Set([cwd, settings.chdir])]) : [];
   return {
@@ -85,6 +87,7 @@ export function loadSettings({ argv, env, cwd, python }: LoadOptions): Loaded {
       ...strayWords(cmdArgs),
       ...(file?.notes ?? []),
       ...unread,
+      ...uselessForNode(read),
       ...misspelt(env),
     ],
     action: settings.printConfig ? 'print-config' : settings.checkConfig ? 'check-config' : 'serve',

@@ -98,11 +98,11 @@ export const OPTIONS = {
     type: 'worker-kind',
     default: 'sync',
     section: 'Workers',
-    reloadable: false,
+    reloadable: true,
     gunicorn: differs(
-      'sync, gthread and python are one kind; gevent, eventlet, tornado and ASGI workers are refused with what to use',
+      'sync, gthread and python are one kind, node is another; gevent, eventlet, tornado and ASGI workers are refused with what to use',
     ),
-    help: 'Kind of worker. sync, gthread and python all mean Python processes: slow clients never reach them, and --threads says how many requests each runs at once. node comes with a later version.',
+    help: 'Kind of worker. sync, gthread and python all mean Python processes: slow clients never reach them, and --threads says how many requests each runs at once. node means Node processes, for TypeScript and JavaScript. Leave it out: a file that ends in .ts, .js, .mts, .mjs, .cts or .cjs is run by Node, anything else by Python.',
   },
   threads: {
     name: 'threads',
@@ -113,7 +113,7 @@ export const OPTIONS = {
     section: 'Workers',
     reloadable: true,
     gunicorn: differs('0 is refused'),
-    help: 'Requests that each worker runs at once, each in a thread of its own. More than 1 helps when requests wait for a database or another server; the application must then be safe for threads. It does not help Python code that computes.',
+    help: 'Requests that each worker runs at once, each in a thread of its own. More than 1 helps when requests wait for a database or another server; the application must then be safe for threads. It does not help Python code that computes. A Node worker runs requests at once without threads; there the default is 100.',
   },
   fronts: {
     name: 'fronts',

@@ -25,13 +25,7 @@ const WORKER_KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['gunicorn.workers.gthread.ThreadWorker', WSGI],
   ['egg:gunicorn#sync', WSGI],
   ['egg:gunicorn#gthread', WSGI],
-  [
-    'node',
-    {
-      instead:
-        "Node workers come with a later version. Until then serve a TypeScript application from its own program: import { makeServer } from 'tunicorn'; makeServer('', 8000, app).serveForever().",
-    },
-  ],
+  ['node', { kind: 'node' }],
   ['gevent', GREEN],
   ['gevent_wsgi', GREEN],
   ['gevent_pywsgi', GREEN],
@@ -59,10 +53,20 @@ const WORKER_KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 export function workerKind(name: string): WorkerKind {
   const found = WORKER_KINDS.get(name) ?? byModule(name);
   if (found === undefined) {
-    throw new UserError(`Good ones: sync, gthread, python (all three run Python workers), node (later).`);
+    throw new UserError(
+      `Good ones: sync, gthread, python (all three run Python workers), node (TypeScript and JavaScript).`,
+    );
   }
   if ('instead' in found) throw new UserError(found.instead);
   return found.kind;
+}
+
+/** A file in TypeScript or JavaScript, perhaps with the name of what it exports: `server.ts:app`. */
+const NODE_FILE = /\.[cm]?[jt]s(?::[^/:]*)?$/;
+
+/** Whether an application is a file that Node runs. */
+export function isNodeFile(app: string): boolean {
+  return NODE_FILE.test(app);
 }
 
 /** Dotted paths to a worker class: its package tells what it is. */

@@ -165,11 +165,22 @@ export class Crew {
     }));
   }
 
-  /** A request ran over its deadline: its worker gets nothing more, and is replaced. */
+  /**
+   * A request ran over its deadline: its worker gets nothing more, and is replaced. One that runs many side by side goes
+   * on, unless it is stuck: a promise that nobody waits for any more leaves nothing torn.
+   */
   overdue(job: Job, place: Place): void {
-    this.drain(place.peer.id);
+    const { lane, peer } = place;
+    if (lane.isParallel) {
+      // Perhaps it is stuck: until it answers it gets nothing, and what it has not begun runs elsewhere.
+      this.#events.onHeld(lane);
+      lane.ping();
+      if (lane.inFlight > 1) peer.recall(lane);
+      return this.#overdue.begin(job, place);
+    }
+    this.drain(peer.id);
     // Nothing may be started where an exception has torn through; those behind it run elsewhere.
-    if (place.lane.inFlight > place.lane.capacity) place.peer.recall(place.lane);
+    if (lane.inFlight > lane.capacity) peer.recall(lane);
     this.#overdue.begin(job, place);
   }
 

@@ -6,7 +6,7 @@ import { HttpError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { dumpStacks } from '../stack-file.ts';
 import type { DeadlineList, Deadlines } from './deadlines.ts';
-import type { Job } from './job.ts';
+import type { Job, Place } from './job.ts';
 import { Link } from './line.ts';
 import type { Stack, WorkerPeer } from './worker-peer.ts';
 
@@ -30,16 +30,19 @@ class Case {
   readonly job: Job;
   readonly id: number;
   readonly peer: WorkerPeer;
+  /** Others run beside it in the same thread: that it is interrupted harms none of them. */
+  readonly isParallel: boolean;
   readonly since = performance.now();
   readonly untold = new Link<Case>(this);
   readonly unheard = new Link<Case>(this);
   /** The log knows where it is stuck. */
   told = false;
 
-  constructor(job: Job, { id, peer }: { readonly id: number; readonly peer: WorkerPeer }) {
+  constructor(job: Job, { id, peer, lane }: Place) {
     this.job = job;
     this.id = id;
     this.peer = peer;
+    this.isParallel = lane.isParallel;
   }
 }
 
@@ -58,22 +61,24 @@ export class Overdue {
     this.#unheard = options.deadlines.list(INTERRUPT_MS, (each) => this.#giveUp(each));
   }
 
-  /** A request has run over its deadline. Its worker gets nothing more already. */
-  begin(job: Job, { id, peer }: { readonly id: number; readonly peer: WorkerPeer }): void {
+  /** A request has run over its deadline. Its worker gets nothing more already, unless it runs many side by side. */
+  begin(job: Job, place: Place): void {
     job.fail(new HttpError('worker-timeout'));
-    const each = new Case(job, { id, peer });
+    const { id, peer } = place;
+    const each = new Case(job, place);
     this.#cases.set(peer, (this.#cases.get(peer) ?? new Set()).add(each));
     peer.interrupt(id);
     this.#untold.add(each.untold);
     this.#unheard.add(each.unheard);
-    this.#replace(peer);
+    if (!each.isParallel) this.#replace(peer);
   }
 
   /** The worker's answer to DUMP. */
   hear(peer: WorkerPeer, stack: Stack): void {
     for (const each of this.#cases.get(peer) ?? []) {
       if (each.id !== stack.id) continue;
-      this.#unheard.delete(each.unheard);
+      // There another thread answers: that this one is alive shows only when the request ends.
+      if (!each.isParallel) this.#unheard.delete(each.unheard);
       this.#untold.delete(each.untold);
       const where = stack.text === '' ? 'It was about to end.' : `It was here:\n${stack.text.trimEnd()}`;
       this.#tell(each, { thread: stack.thread, where });
@@ -90,7 +95,7 @@ export class Overdue {
       this.#unheard.delete(each.unheard);
     }
     if (cases.size === 0) this.#cases.delete(peer);
-    else this.#replace(peer);
+    else if (![...cases].some(({ isParallel }) => isParallel)) this.#replace(peer);
   }
 
   /** When nothing but overdue requests runs in it, they have a second from their deadline on; siblings may finish. */
@@ -102,7 +107,12 @@ export class Overdue {
     this.#options.onStuck(peer.id, hasSiblings ? this.settings.gracefulTimeout * 1000 : left, 'timeout');
   }
 
-  #giveUp({ peer }: Case): void {
+  #giveUp({ peer, isParallel }: Case): void {
+    if (isParallel) {
+      this.#options.log.error(
+        `Worker ${peer.id} (pid ${peer.pid}) does not come back to its event loop: it is replaced`,
+      );
+    }
     this.#options.onStuck(peer.id, 0, 'unresponsive');
   }
 
@@ -119,9 +129,11 @@ export class Overdue {
   #tell(each: Case, { thread, where }: { thread: string; where: string }): void {
     if (each.told) return;
     each.told = true;
-    const { peer, job } = each;
-    const who = `Worker ${peer.id} (pid ${peer.pid})${thread === '' ? '' : `, thread ${thread},`}`;
+    const { peer, job, isParallel } = each;
+    const who = `Worker ${peer.id} (pid ${peer.pid})${thread === '' ? '' : `, thread ${thread}`}`;
     const what = `${job.title} had no answer for ${this.settings.timeout} s`;
-    this.#options.log.error(`Timeout: ${what}. ${who} is replaced. ${where}`);
+    this.#options.log.error(
+      `Timeout: ${what}. ${who}${isParallel ? '' : `${thread === '' ? '' : ','} is replaced`}. ${where}`,
+    );
   }
 }

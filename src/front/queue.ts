@@ -187,8 +187,10 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** Lanes whose head is slow, and others behind it: each is given once for one head. */
   *recalls(now: number): Generator<L> {
+    const isAnyIdle = this.#isAnyIdle;
     for (const [lane, load] of this.#loads) {
-      if (load.recalled || load.running <= load.capacity || now - load.since < SLOW_MS) continue;
+      if (load.recalled || now - load.since < SLOW_MS || !isShared(load)) continue;
+      if (load.capacity > 1 && !isAnyIdle) continue;
       load.recalled = true;
       yield lane;
     }
@@ -196,8 +198,15 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** Whether any lane may come to be slow for those behind its head. */
   get shared(): boolean {
-    for (const load of this.#loads.values()) if (load.running > load.capacity && !load.recalled) return true;
+    for (const load of this.#loads.values()) {
+      if (!load.recalled && isShared(load) && (load.capacity === 1 || this.#loads.size > 1)) return true;
+    }
     return false;
+  }
+
+  /** Whether some lane has nothing to do. */
+  get #isAnyIdle(): boolean {
+    return this.#idle.some((lane) => this.#loads.get(lane)?.running === 0);
   }
 
   /** The next assignment, or null when nothing waits or nothing can be given out. */
@@ -205,7 +214,7 @@ export class Queue<R extends Waiter<R>, L> {
     const link = this.#again.first ?? this.#waiting.first;
     if (link === null) return null;
     const { item: request, at: since } = link;
-    const lane = this.#idle.at(-1) ?? (request.shares ? this.#roomiest(now) : null);
+    const lane = this.#freest() ?? (request.shares ? this.#roomiest(now) : null);
     // Those behind wait as well: lanes that are filled on and on never come to be idle.
     if (lane === null) return null;
     link.leave();
@@ -257,6 +266,20 @@ export class Queue<R extends Waiter<R>, L> {
     if (load.running < load.capacity && !this.#idle.includes(lane)) this.#idle.push(lane);
   }
 
+  /** Of the lanes that can take a request at once the one with the least to do, and of those the one used last. */
+  #freest(): L | null {
+    const last = this.#idle.at(-1);
+    if (last === undefined) return null;
+    let best: L = last;
+    let least = this.#loads.get(last)?.running ?? 0;
+    for (let i = this.#idle.length - 2; i >= 0 && least > 0; i--) {
+      const lane = this.#idle[i] as L;
+      const running = this.#loads.get(lane)?.running ?? 0;
+      if (running < least) [best, least] = [lane, running];
+    }
+    return best;
+  }
+
   #room(lane: L): number {
     const load = this.#loads.get(lane);
     return load === undefined ? 0 : load.capacity - load.running;
@@ -287,6 +310,11 @@ function newLoad(limits: LaneLimits): Load {
     serviceMs: null,
     recalled: false,
   };
+}
+
+/** Others stand behind what it runs; or may, as far as one can tell, where many run side by side in one thread. */
+function isShared({ running }: Load): boolean {
+  return running > 1;
 }
 
 function measure(load: Load, ms: number): void {

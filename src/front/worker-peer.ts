@@ -154,7 +154,8 @@ export class WorkerPeer {
 
   /** Asks for the answers that are finished on this lane, and for the requests that have not been started. */
   recall(lane: Lane): void {
-    this.#control?.write(encodeFrame({ kind: KIND.RECALL, id: 0, head: `lane\0${lane.number}` }));
+    const ids = lane.isParallel ? `\0ids\0${lane.ids.join(' ')}` : '';
+    this.#control?.write(encodeFrame({ kind: KIND.RECALL, id: 0, head: `lane\0${lane.number}${ids}` }));
   }
 
   /** Asks where this request is, and raises an exception there. */

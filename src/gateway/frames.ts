@@ -20,6 +20,9 @@
  *     OPENED    answers FILE, with its id. Without a head: the front has the file open, the worker closes its own. head
  *               `refused file`, or `refused worker` when no file of this worker can be opened: the worker sends this
  *               answer itself, by RESPONSE and BODY, when this frame's turn comes among the requests of its lane.
+ *     HOLD      the client of this request lags behind: no further block until GO. Only on lanes of order `any`, whose other
+ *               requests go on; on others the front stops to read.
+ *     GO        takes HOLD back.
  * Lane, worker → front
  *     HELLO     first frame. head: `role lane`, `worker N`, `lane N`, `capacity N` (requests at once),
  *               `order fifo|any` (whether answers come in the order of the requests), `batch N` (requests that may be
@@ -42,11 +45,11 @@
  * Control, front → worker
  *     ABANDON   the client of this request id has gone: ask the application for no further block.
  *     DRAIN     nothing more will come: leave with status 0. Sent only when every lane is empty.
- *     DUMP      asks for the Python stack of the thread that runs this request id; with id 0, of every thread.
+ *     DUMP      asks for the stack of the thread that runs this request id; with id 0, of every thread.
  *     INTERRUPT raise an exception in the thread that runs this request id, if it still does; sent after a DUMP
  *               for the same id, whose STACK tells that the worker heard of it.
  *     REOPEN    the log files have been moved: open them anew by their paths.
- *     RECALL    head: `lane N`. Send the answers that are finished on this lane, then give up every request on it that
+ *     RECALL    head: `lane N`, and on a lane of order `any` the requests that are meant: `ids N N N`. Send the answers that are finished on this lane, then give up every request on it that
  *               has not been started.
  * Control, worker → front
  *     STACK     answers DUMP, with its id. head: `thread NAME` (empty when that request does not run any more, or
@@ -80,6 +83,8 @@ export const KIND = {
   FILE: 17,
   OPENED: 18,
   EARLY: 19,
+  HOLD: 20,
+  GO: 21,
 } as const;
 
 export const FLAG = { LAST: 1, SPOOLED: 2 } as const;

@@ -93,6 +93,16 @@ export class Lane {
     return this.#jobs.length;
   }
 
+  /** Answers come in any order: what runs here runs side by side. */
+  get isParallel(): boolean {
+    return this.#order === 'any';
+  }
+
+  /** The ids of what is under way. */
+  get ids(): readonly number[] {
+    return this.#ids;
+  }
+
   /** Takes a frame that is to be answered, which leaves with `flush`; `job` gets what comes back for `id`. */
   send(id: number, { job, frame }: { readonly job: LaneJob; readonly frame: Buffer }): void {
     this.#ids.push(id);
@@ -158,17 +168,30 @@ export class Lane {
 
   /** No answers are read: all that run here wait for a client of one of them. */
   get paused(): boolean {
-    return this.#slow.size > 0;
+    return this.#order === 'fifo' && this.#slow.size > 0;
   }
 
-  /** Stops reading answers, so that the worker waits, until `resume` is called for the same job. */
+  /**
+   * Makes the worker wait with this answer until `resume` is called for the same job: where answers come in order by not
+   * reading any, where they do not by asking for that.
+   */
   pause(job: LaneJob): void {
+    if (this.#slow.has(job)) return;
     this.#slow.add(job);
-    this.#socket.pause();
+    if (this.#order === 'fifo') this.#socket.pause();
+    else this.#ask(KIND.HOLD, job);
   }
 
   resume(job: LaneJob): void {
-    if (this.#slow.delete(job) && this.#slow.size === 0) this.#socket.resume();
+    if (!this.#slow.delete(job)) return;
+    if (this.#order === 'any') this.#ask(KIND.GO, job);
+    else if (this.#slow.size === 0) this.#socket.resume();
+  }
+
+  /** One whose last frame has come is not asked for anything any more. */
+  #ask(kind: number, job: LaneJob): void {
+    const id = this.#ids[this.#jobs.indexOf(job)];
+    if (id !== undefined && this.#socket.writable) this.#socket.write(encodeFrame({ kind, id }));
   }
 
   destroy(): void {

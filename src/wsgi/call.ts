@@ -1,6 +1,7 @@
 /** One request for an application, wherever it came from: a client of this process, or a front. */
 import type { Exchange } from '../http/exchange.ts';
 import { environEntries } from './environ.ts';
+import type { Environ } from './types.ts';
 
 /** The way to answer a request, of which an application needs no more than this. */
 export type Answering = Pick<
@@ -14,9 +15,11 @@ export interface Call {
    * The request's own part of `environ`: `[key, value, key, value, …]`.
    * @throws {HttpError} when the request can have none.
    */
-  readonly entries: () => readonly string[];
+  entries(): readonly string[];
   /** `GET /path`, for people. */
   readonly title: string;
+  /** Told of the `environ` that the application gets. */
+  seen?(environ: Environ): void;
 }
 
 /** The call that a client of this process makes. */

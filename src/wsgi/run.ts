@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { HttpError } from '../errors.ts';
 import type { Call } from './call.ts';
+import { describeFailure } from './failure.ts';
 import { BodyInput } from './input.ts';
 import { GONE, Response, toBuffer } from './response.ts';
 import type { Application, Body, Chunk, Environ, ErrorStream, Header } from './types.ts';
@@ -29,9 +30,14 @@ export async function runApplication(app: Application, call: Call, options: RunO
   let body: Body | undefined;
   try {
     const environ = makeEnviron(call, { input, response }, options);
+    call.seen?.(environ);
     const given = app(environ, (status, headers, excInfo) => response.start(status, headers, excInfo));
-    body = isPromise(given) ? await given : given;
-    await sendBody(body, response, report);
+    const settled = isPromise(given) ? await response.unlessGone(given) : given;
+    if (settled === GONE) void closeLate(given, report);
+    else {
+      body = settled;
+      await sendBody(body, response, report);
+    }
   } catch (error) {
     report(error);
     exchange.fail(error instanceof HttpError ? error : new HttpError('application-error', String(error)));
@@ -39,6 +45,11 @@ export async function runApplication(app: Application, call: Call, options: RunO
   await quietly(() => body?.close?.(), report);
   input.end();
   exchange.release();
+}
+
+/** The client left before the application gave its body: when it comes, it is closed (PEP 3333) and not asked for anything. */
+async function closeLate(given: Body | Promise<Body>, report: (error: unknown) => void): Promise<void> {
+  await quietly(async () => (await given)?.close?.(), report);
 }
 
 async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
@@ -101,11 +112,11 @@ async function quietly(action: () => unknown, report: (error: unknown) => void):
 }
 
 function makeEnviron(
-  { entries }: Call,
+  call: Call,
   { input, response }: { readonly input: BodyInput; readonly response: Response },
   options: RunOptions,
 ): Environ {
-  const list = entries();
+  const list = call.entries();
   const environ: Record<string, unknown> = {};
   for (let i = 0; i + 1 < list.length; i += 2) environ[list[i] ?? ''] = list[i + 1];
   environ.SERVER_SOFTWARE = options.serverSoftware;
@@ -133,7 +144,7 @@ function errorStream(sink: (text: string) => void): ErrorStream {
 
 function describe(title: string, problem: unknown): string {
   if (typeof problem === 'string') return `${problem}: ${title}\n`;
-  return `Error in the application for ${title}:\n${inspect(problem)}\n`;
+  return `Error in the application for ${title}:\n${describeFailure(problem)}\n`;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -7,6 +7,7 @@ import { GoneHook } from '../../src/arbiter/gone-hook.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import { createLogger, openLogFile } from '../../src/observe/log.ts';
 import { python } from '../support/python.ts';
+import { pythonRuntime } from './stand-ins.ts';
 
 const NOTES = `
 import os
@@ -34,7 +35,7 @@ afterEach(() => {
 function learn(generation: number, source: string, hooks: readonly string[] = ['worker_gone']): void {
   writeFileSync(join(folder, `turns${generation}.py`), source);
   const settings = { ...defaultSettings(folder), hooks: `turns${generation}` };
-  const setup: Setup = { settings, python: python().path, env: process.env };
+  const setup: Setup = { settings, runtime: pythonRuntime(python().path), env: process.env };
   hook.learn(generation, { setup, hooks });
 }
 

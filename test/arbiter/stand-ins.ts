@@ -1,6 +1,8 @@
 /** What parts of the arbiter are tried with: a log that is kept, a state, and a setup. */
+
 import { apply } from '../../src/arbiter/apply.ts';
 import type { Setup } from '../../src/arbiter/fleet.ts';
+import type { Runtime } from '../../src/arbiter/runtime.ts';
 import { createState, NO_LIMITS, type State } from '../../src/arbiter/state.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/options.ts';
@@ -33,7 +35,15 @@ export function servingState(workers: number, bounds = { min: workers, max: work
   return state;
 }
 
+export function pythonRuntime(path: string): Runtime {
+  return { kind: 'python', path, version: '3.11.2', from: 'from a test' };
+}
+
 export function setupOf(settings: Partial<Settings> = {}, python = 'python3'): Setup {
   const cwd = settings.chdir ?? process.cwd();
-  return { settings: { ...defaultSettings(cwd), ...settings }, python, env: process.env };
+  return {
+    settings: { ...defaultSettings(cwd), ...settings },
+    runtime: pythonRuntime(python),
+    env: process.env,
+  };
 }

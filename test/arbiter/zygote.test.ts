@@ -5,7 +5,7 @@ import { workerStart } from '../../src/arbiter/worker.ts';
 import { type ForkedWorker, Zygote } from '../../src/arbiter/zygote.ts';
 import type { FromWorker } from '../../src/messages.ts';
 import { FakePython } from './fake-python.ts';
-import { setupOf } from './stand-ins.ts';
+import { pythonRuntime, setupOf } from './stand-ins.ts';
 
 let python: FakePython;
 let zygote: Zygote | null = null;
@@ -35,7 +35,7 @@ const startOf = (worker: number, app: string) =>
 
 function open(app = 'shop'): Zygote {
   zygote = new Zygote(startOf(0, app), {
-    python: python.path,
+    runtime: pythonRuntime(python.path),
     name: app,
     env: process.env,
     rights: null,

@@ -18,6 +18,12 @@ describe('checkTogether', () => {
       '--body-memory 2097152 is more than --memory-limit 1048576',
     ],
     [['--spool-dir', '/nowhere'], '--spool-dir /nowhere is not a folder'],
+    [['-k', 'gthread', 'server.ts'], 'server.ts is run by Node, but --worker-class asks for Python workers'],
+    [
+      ['-k', 'node', 'mysite.wsgi'],
+      '--worker-class asks for Node workers, which run a file that ends in .ts',
+    ],
+    [['-k', 'node'], 'no application is named'],
   ])('refuses %j', (argv, message) => {
     expect(() => load(...argv)).toThrow(UserError);
     expect(() => load(...argv)).toThrow(message);

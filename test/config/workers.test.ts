@@ -19,7 +19,6 @@ describe('workerKind', () => {
     ['uvicorn_worker.UvicornWorker', 'ASGI'],
     ['gunicorn.workers.gasgi.ASGIWorker', 'ASGI'],
     ['asgi', 'ASGI'],
-    ['node', 'makeServer'],
   ])('refuses %s with what to use', (name, instead) => {
     expect(() => workerKind(name)).toThrow(UserError);
     expect(() => workerKind(name)).toThrow(instead);

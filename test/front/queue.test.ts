@@ -77,7 +77,33 @@ test('what idle lanes can take at once is never refused', () => {
   queue.open('a', ONE);
   queue.open('b', { capacity: 2, batch: 2 });
   expect(['2', '3', '4', '5'].map((name) => queue.push(get(name), 0))).toEqual([true, true, true, false]);
-  expect(deal(queue)).toEqual(['b2', 'b3', 'a4']);
+  expect(deal(queue)).toEqual(['b2', 'a3', 'b4']);
+});
+
+test('of lanes that run many at once the one with the least to do comes first', () => {
+  const queue = open();
+  for (const lane of ['a', 'b', 'c']) queue.open(lane, { capacity: 3, batch: 1 });
+  for (const name of '1234567'.split('')) queue.push(get(name), 0);
+  expect(deal(queue)).toEqual(['c1', 'b2', 'a3', 'c4', 'b5', 'a6', 'c7']);
+  queue.done('b', { count: 2, now: 1, answered: true });
+  for (const name of '8901'.split('')) queue.push(get(name), 1);
+  expect(deal(queue, 1)).toEqual(['b8', 'b9', 'b0', 'a1']);
+});
+
+test('what one of these may not have begun is asked back only when another has nothing to do', () => {
+  const queue = open();
+  queue.open('a', { capacity: 5, batch: 1 });
+  for (const name of '12'.split('')) queue.push(get(name), 0);
+  deal(queue);
+  expect([queue.shared, [...queue.recalls(SLOW_MS)]]).toEqual([false, []]);
+  queue.open('b', { capacity: 5, batch: 1 });
+  expect(queue.shared).toBe(true);
+  queue.push(get('3'), 0);
+  deal(queue);
+  expect([...queue.recalls(SLOW_MS)]).toEqual([]);
+  queue.done('b', { count: 1, now: SLOW_MS, answered: true });
+  expect([...queue.recalls(SLOW_MS - 0.1)]).toEqual([]);
+  expect([[...queue.recalls(SLOW_MS)], [...queue.recalls(50)], queue.shared]).toEqual([['a'], [], false]);
 });
 
 test('a lane that is held takes nothing until it is opened again, one that is dropped is forgotten', () => {

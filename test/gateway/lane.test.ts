@@ -146,7 +146,7 @@ test('bytes that came with HELLO are not lost', async () => {
 });
 
 test('is paused until every job that asked for it can go on', async () => {
-  const { lane, worker } = await open('any');
+  const { lane, worker } = await open('fifo');
   const jobs = [new Note(), new Note()] as const;
   for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
   lane.pause(jobs[0]);
@@ -159,6 +159,27 @@ test('is paused until every job that asked for it can go on', async () => {
   lane.resume(jobs[0]);
   lane.resume(jobs[0]);
   await until(() => expect([lane.paused, jobs[0].seen]).toEqual([false, ['3:x!']]));
+});
+
+test('with answers in any order the worker is asked to wait with one of them, once, and the others go on', async () => {
+  const { lane, worker } = await open('any');
+  const jobs = [new Note(), new Note()] as const;
+  for (const [i, job] of jobs.entries()) lane.send(i + 1, { job, frame: frame(REQUEST, i + 1) });
+  const heard: string[] = [];
+  const decoder = new FrameDecoder();
+  worker.on('data', (chunk) => heard.push(...decoder.push(chunk).map(({ kind, id }) => `${kind}:${id}`)));
+  lane.pause(jobs[0]);
+  lane.pause(jobs[0]);
+  await until(() => expect([lane.paused, heard]).toEqual([false, [`${KIND.HOLD}:1`]]));
+  worker.write(frame(RESPONSE, 2, 'y', FLAG.LAST));
+  await until(() => expect(jobs[1].seen).toEqual(['3:y!']));
+  lane.resume(jobs[0]);
+  lane.resume(jobs[0]);
+  // One that is over is not asked for anything.
+  lane.pause(jobs[1]);
+  lane.pause(jobs[0]);
+  const held = [`${KIND.HOLD}:1`, `${KIND.GO}:1`, `${KIND.HOLD}:1`];
+  await until(() => expect(heard).toEqual(held));
 });
 
 test('a file is a whole answer, also without LAST; what it is told leaves with the next request', async () => {
