@@ -13,6 +13,8 @@ const HALF = 0x20000000;
 export class Claims {
   readonly memory: SharedArrayBuffer;
   readonly #slots: Int32Array;
+  /** What was given back and lost its slot to an earlier request. Only the main thread's. */
+  readonly #given = new Set<number>();
 
   /** `memory`: that of another thread's claims, to share them. */
   constructor(memory = new SharedArrayBuffer(SLOTS * Int32Array.BYTES_PER_ELEMENT)) {
@@ -23,12 +25,14 @@ export class Claims {
   /** The main thread is about to begin a request. @returns false when it has been given back. */
   begin(id: number): boolean {
     const begun = (id & MASK) << 1;
-    for (;;) {
-      const found = Atomics.load(this.#slots, id % SLOTS);
-      // What stands there otherwise is of another request, perhaps of one so old that its id seems to be the later one.
-      if (Atomics.compareExchange(this.#slots, id % SLOTS, found, begun) !== found) continue;
-      return found !== (begun | 1);
-    }
+    const at = id % SLOTS;
+    let found = Atomics.load(this.#slots, at);
+    while (Atomics.compareExchange(this.#slots, at, found, begun) !== found)
+      found = Atomics.load(this.#slots, at);
+    const wasGiven = found === (begun | 1);
+    // Of a later request, which is to be passed over when its turn comes; or of none any more.
+    if ((found & 1) === 1 && !wasGiven) this.#given.add(found);
+    return !wasGiven && !(this.#given.size > 0 && this.#given.delete(begun | 1));
   }
 
   /** Another thread wants to give a request back. @returns false when it has been begun. */

@@ -33,6 +33,12 @@ test('an id that stands there since ids went round stops nobody from beginning',
   expect(claims.begin(4095)).toBe(false);
 });
 
+test('one that was given back is passed over, also when an earlier one of the same slot is begun meanwhile', () => {
+  const claims = new Claims();
+  expect([claims.giveBack(7 + 4096), claims.begin(7), claims.begin(7 + 4096)]).toEqual([true, true, false]);
+  expect([claims.begin(7 + 2 * 4096), claims.giveBack(7 + 4096)]).toEqual([true, false]);
+});
+
 test('of two threads each id goes to exactly one', async () => {
   const claims = new Claims();
   const COUNT = 200_000;
@@ -54,7 +60,6 @@ test('of two threads each id goes to exactly one', async () => {
   const ours = new Uint8Array(COUNT);
   for (let id = 1; id < COUNT; id++) ours[id] = claims.begin(id) ? 1 : 0;
   const given = (await theirs) as Uint8Array;
-  // One that lags a whole round behind finds a later id, and leaves this one: nobody else may have it then.
   expect(ours.findIndex((has, id) => id > 0 && has + (given[id] ?? 0) > 1)).toBe(-1);
   expect(given.includes(1) || ours.includes(1)).toBe(true);
   await thread.terminate();
