@@ -13,12 +13,16 @@ const MOST_BYTES = 256 * 1024;
  * empty when nothing did in time: it is stopped, has not come so far yet, or is no CPython. SIGURG is ignored by
  * processes that do not wait for it.
  */
-export async function dumpStacks(pid: number, path: string): Promise<string> {
+export function dumpStacks(pid: number, path: string): Promise<string> {
   // 0 would be our whole process group.
-  if (pid <= 0) return '';
+  return readStacks(path, () => pid > 0 && process.kill(pid, 'SIGURG'));
+}
+
+/** What is written to the file once it was asked for; `ask` gives false, or throws, when nobody is there. */
+export async function readStacks(path: string, ask: () => boolean): Promise<string> {
   const before = read(path, 0).length;
   try {
-    process.kill(pid, 'SIGURG');
+    if (!ask()) return '';
   } catch {
     return '';
   }

@@ -145,6 +145,13 @@ export class Fleet {
     this.#workers.get(id)?.kill();
   }
 
+  /** Where a process is, one that no front can ask; empty when that cannot be had. */
+  async stacks(owner: StackOwner): Promise<string> {
+    const path = this.#options.stackFile(owner);
+    if (typeof owner === 'number') return (await this.#workers.get(owner)?.stacks(path)) ?? '';
+    return (await this.#zygotes.get(Number(owner.slice('zygote-'.length)))?.stacks(path)) ?? '';
+  }
+
   zygote(generation: number): Zygote | undefined {
     return this.#zygotes.get(generation);
   }

@@ -4,12 +4,10 @@ import { type WorkerRange, workerRange } from '../config/values.ts';
 import { count } from '../count.ts';
 import { UserError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
-import { dumpStacks } from '../stack-file.ts';
 import type { Controlled, Outcome, Status } from '../status.ts';
 import type { Arbiter } from './arbiter.ts';
 import { name } from './journal.ts';
 import type { Reloads } from './reload.ts';
-import type { StackOwner } from './runtime-dir.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
 import { limitsInForce } from './state.ts';
 import { survey } from './survey.ts';
@@ -20,7 +18,6 @@ export interface OrdersOptions {
   readonly log: Logger;
   readonly reloads: Reloads;
   readonly listen: readonly string[];
-  readonly stackFile: (owner: StackOwner) => string;
   /** The server begins to stop. */
   readonly onStop: () => void;
   readonly reopenLogs: () => void;
@@ -123,7 +120,7 @@ export class Orders implements Controlled {
       known === undefined || known.phase === 'booting'
         ? ''
         : await inquiries.stacks(known.front, { worker: id, patienceMs: STACKS_MS });
-    const text = asked || (await dumpStacks(named.pid, this.#options.stackFile(id)));
+    const text = asked || (await fleet.stacks(id));
     return `${name(named)}\n${text.trimEnd() || 'Its stacks could not be had: it is stopped, or ends.'}`;
   }
 

@@ -1,6 +1,5 @@
 /** Carries out what was planned: actions in, orders to child processes out. */
 import type { Logger } from '../observe/log.ts';
-import { dumpStacks } from '../stack-file.ts';
 import type { Fleet } from './fleet.ts';
 import { name } from './journal.ts';
 import type { Action } from './plan.ts';
@@ -13,7 +12,6 @@ export interface PerformerOptions {
   readonly fleet: Fleet;
   readonly log: Logger;
   readonly sockets: readonly Bound[];
-  readonly stackFile: (owner: StackOwner) => string;
   /** A process of this generation did not get ready in time, and where it was. */
   readonly onExpired: (generation: number, text: string) => void;
 }
@@ -23,7 +21,6 @@ type Performed = Exclude<Action, { readonly type: 'exit' }>;
 /** Somebody who did not get ready in time. */
 interface Late {
   readonly who: string;
-  readonly pid: number;
   readonly owner: StackOwner;
   readonly generation: number;
   readonly kill: () => void;
@@ -104,7 +101,7 @@ export class Performer {
     const named = fleet.named(id);
     const generation = state.workers.get(id)?.generation ?? 0;
     const kill = () => fleet.killWorker(id);
-    void this.#expire({ who: name(named), pid: named.pid, owner: id, generation, kill });
+    void this.#expire({ who: name(named), owner: id, generation, kill });
   }
 
   #killZygote({ generation, expired }: Extract<Action, { type: 'kill-zygote' }>): void {
@@ -112,15 +109,15 @@ export class Performer {
     if (!expired || zygote === undefined) return zygote?.kill();
     const { pid } = zygote;
     const who = `The process that workers are forked from (pid ${pid})`;
-    void this.#expire({ who, pid, owner: `zygote-${generation}`, generation, kill: () => zygote.kill() });
+    void this.#expire({ who, owner: `zygote-${generation}`, generation, kill: () => zygote.kill() });
   }
 
   /** Its stack is the only thing that can tell why it took so long. */
-  async #expire({ who, pid, owner, generation, kill }: Late): Promise<void> {
-    const { fleet, stackFile, onExpired } = this.#options;
+  async #expire({ who, owner, generation, kill }: Late): Promise<void> {
+    const { fleet, onExpired } = this.#options;
     const { bootTimeout } = fleet.setup(generation).settings;
-    const stacks = await dumpStacks(pid, stackFile(owner));
-    const where = stacks === '' ? 'Its stack could not be had.' : `It was here:\n${stacks.trimEnd()}`;
+    const text = await fleet.stacks(owner);
+    const where = text === '' ? 'Its stack could not be had.' : `It was here:\n${text.trimEnd()}`;
     onExpired(
       generation,
       `${who} was not ready after ${bootTimeout} s (--boot-timeout): it is killed. ${where}`,

@@ -20,7 +20,7 @@ import { PidFile } from './pidfile.ts';
 import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
 import { describeRuntime, findRuntime, pythonOf } from './runtime.ts';
-import { RuntimeDir, removeLeftovers, type StackOwner } from './runtime-dir.ts';
+import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
 import { type Call, ownCall } from './successor.ts';
 import { Upgrade } from './upgrade.ts';
@@ -49,7 +49,6 @@ export class Server {
   private constructor(options: ServerOptions, parts: Parts) {
     const { log } = options;
     const { setup, rights, sockets, addresses, folder, logs } = parts;
-    const stackFile = (owner: StackOwner) => folder.stackFile(owner);
     this.#options = options;
     this.#parts = parts;
     this.#arbiter = new Arbiter({
@@ -58,7 +57,7 @@ export class Server {
       sockets,
       addresses,
       gateway: (slot) => folder.gateway(slot),
-      stackFile,
+      stackFile: (owner) => folder.stackFile(owner),
       accessLog: () => logs.access,
       rights,
       isSuccessor: () => parts.predecessor?.isGone === false,
@@ -83,7 +82,6 @@ export class Server {
       log,
       reloads: this.#reloads,
       listen: sockets.map((socket) => socket.url),
-      stackFile,
       onStop: () => this.#onStop(),
       reopenLogs: () => this.#reopenLogs(),
       upgrade: () => this.#upgrade.start(),

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Settings } from '../config/options.ts';
 import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
 import { compileAccessFormat } from '../observe/access-log.ts';
+import { dumpStacks, readStacks } from '../stack-file.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import type { End } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
@@ -80,12 +81,27 @@ export class WorkerProcess {
   }
 
   /** One JSON object on a line. A process that is gone already is told by its exit. */
-  send(message: WorkerStart | { readonly fork: WorkerStart } | { readonly leave: true }): void {
+  send(
+    message:
+      | WorkerStart
+      | { readonly fork: WorkerStart }
+      | { readonly leave: true }
+      | { readonly dump: true },
+  ): void {
     this.#channel?.write(`${JSON.stringify(message)}\n`);
   }
 
   kill(): void {
     if (!this.#ended) this.#child.kill('SIGKILL');
+  }
+
+  /** Where it is, while no front can ask it; `path`: its stack file. Empty when it does not tell. */
+  stacks(path: string): Promise<string> {
+    if (this.#options.runtime.kind === 'python') return dumpStacks(this.pid, path);
+    return readStacks(path, () => {
+      this.send({ dump: true });
+      return !this.#ended;
+    });
   }
 
   #listen(): void {

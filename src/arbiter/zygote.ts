@@ -1,6 +1,7 @@
 /** The arbiter's view of a zygote: a Python process that has imported the application and forks workers. */
 import { constants } from 'node:os';
 import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
+import { dumpStacks } from '../stack-file.ts';
 import type { End } from './children.ts';
 import { isOwnWord, type ProcessOptions, WorkerProcess } from './worker.ts';
 
@@ -48,6 +49,11 @@ export class Zygote {
 
   kill(): void {
     this.#process.kill();
+  }
+
+  /** Where it is, by its stack file. */
+  stacks(path: string): Promise<string> {
+    return this.#process.stacks(path);
   }
 
   #onMessage(message: FromZygote): void {
@@ -100,6 +106,11 @@ export class ForkedWorker {
     if (this.#ended) return;
     this.#ended = true;
     this.#options.onExit(end);
+  }
+
+  /** Where it is, by its stack file. */
+  stacks(path: string): Promise<string> {
+    return dumpStacks(this.#pid, path);
   }
 
   kill(): void {

@@ -12,7 +12,8 @@ export interface Carrier {
   readonly logEnviron: readonly string[];
   /** The front has more of what was written than it can take at the moment. */
   readonly full: boolean;
-  send(frame: Buffer): void;
+  /** `last`: the answer is complete, and may wait for others of this turn of the event loop. */
+  send(frame: Buffer, last: boolean): void;
   /** The call is over, and its last frame is out. */
   ended(call: FrontCall): void;
 }
@@ -162,7 +163,7 @@ export class FrontCall implements Answering, Call {
   }
 
   #send(kind: number, parts: Partial<Frame>): void {
-    this.#carrier.send(encodeFrame({ kind, id: this.id, ...parts }));
+    this.#carrier.send(encodeFrame({ kind, id: this.id, ...parts }), this.#complete);
   }
 
   *#logged(): Generator<string> {

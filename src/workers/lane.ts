@@ -54,9 +54,11 @@ export class WorkerLane implements Carrier {
     return this.#calls.get(id);
   }
 
-  send(frame: Buffer): void {
-    if (this.#out.length === 0) setImmediate(() => this.#flush());
+  /** A block of an unfinished answer is on its way before the next is asked for (PEP 3333, "Buffering and Streaming"). */
+  send(frame: Buffer, last: boolean): void {
     this.#out.push(frame);
+    if (!last) this.#flush();
+    else if (this.#out.length === 1) setImmediate(() => this.#flush());
   }
 
   ended(call: FrontCall): void {
@@ -98,7 +100,7 @@ export class WorkerLane implements Carrier {
         if (this.#options.claims.begin(frame.id)) this.#begin(frame);
         return;
       case KIND.PING:
-        return this.send(encodeFrame({ kind: KIND.PONG, id: frame.id }));
+        return this.send(encodeFrame({ kind: KIND.PONG, id: frame.id }), true);
       case KIND.HOLD:
         return this.#calls.get(frame.id)?.hold();
       case KIND.GO:
@@ -113,7 +115,7 @@ export class WorkerLane implements Carrier {
     } catch (error) {
       this.#options.onError(`A request body cannot be read: ${(error as Error).message}`);
       const head = 'error\0Error\0message\0The request body cannot be read.';
-      return this.send(encodeFrame({ kind: KIND.FAILED, id: frame.id, head }));
+      return this.send(encodeFrame({ kind: KIND.FAILED, id: frame.id, head }), true);
     }
     this.#calls.set(call.id, call);
     this.#options.run(call);

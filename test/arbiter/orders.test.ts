@@ -8,6 +8,7 @@ import { Orders } from '../../src/arbiter/orders.ts';
 import type { Reloads } from '../../src/arbiter/reload.ts';
 import type { SignalName } from '../../src/arbiter/signals.ts';
 import type { State } from '../../src/arbiter/state.ts';
+import { dumpStacks } from '../../src/stack-file.ts';
 import { startHanging } from '../support/hanging.ts';
 import { keepLog, servingState } from './stand-ins.ts';
 
@@ -55,7 +56,7 @@ class Desk {
     const arbiter = {
       state,
       inquiries,
-      fleet: { named: (id: number) => ({ id, pid }) },
+      fleet: { named: (id: number) => ({ id, pid }), stacks: () => dumpStacks(pid, stackFile) },
       order: (change: Change) => this.#enter(change),
     };
     this.orders = new Orders({
@@ -63,7 +64,6 @@ class Desk {
       log: this.log,
       reloads: { request: () => this.#note('reload') } as unknown as Reloads,
       listen: [],
-      stackFile: () => stackFile,
       onStop: () => {},
       reopenLogs: () => void this.#note('reopen'),
       upgrade: () => this.#note('upgrade'),

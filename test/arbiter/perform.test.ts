@@ -7,6 +7,7 @@ import { Performer } from '../../src/arbiter/perform.ts';
 import type { Action } from '../../src/arbiter/plan.ts';
 import type { Bound } from '../../src/arbiter/sockets.ts';
 import type { State } from '../../src/arbiter/state.ts';
+import { dumpStacks } from '../../src/stack-file.ts';
 import { startHanging } from '../support/hanging.ts';
 import { keepLog, servingState, setupOf } from './stand-ins.ts';
 
@@ -54,6 +55,7 @@ class Desk {
       discard: note('discard'),
       zygote: (generation: number) => (zygotes.includes(generation) ? zygote(generation) : undefined),
       named: (id: number) => ({ id, pid }),
+      stacks: () => dumpStacks(pid, stackFile),
       setup: () => setupOf({ bootTimeout: 60 }),
     };
     this.#performer = new Performer({
@@ -61,7 +63,6 @@ class Desk {
       fleet: fleet as unknown as Fleet,
       log: this.log,
       sockets: [{ close: note('close') } as unknown as Bound],
-      stackFile: () => stackFile,
       onExpired: (generation, text) => void this.expired.push([generation, text]),
     });
   }
