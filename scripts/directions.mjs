@@ -22,7 +22,7 @@ const PARTS = [
 ];
 
 /** The one place where `wsgi` meets the front: `makeServer` speaks with clients by the same code. */
-const ALLOWED = ['client', 'clients', 'deadlines', 'room'].map((name) => [
+const ALLOWED = ['client', 'clients', 'deadlines', 'handshakes', 'room'].map((name) => [
   'wsgi/make-server.ts',
   `front/${name}.ts`,
 ]);

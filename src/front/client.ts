@@ -17,10 +17,19 @@ const READ_AHEAD_BYTES = 64 * 1024;
 const LINGER_BYTES = 1024 * 1024;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
+/** Our end of a connection. */
+export interface LocalEnd {
+  readonly host: string;
+  readonly port: number;
+  readonly unix: boolean;
+  /** The connection that carries this one, when it is encrypted. */
+  readonly raw?: Socket;
+}
+
 /** One client connection: reads requests one after the other, and answers each before it looks at the next. */
 export class Client implements Channel {
   readonly socket: Socket;
-  readonly local: { readonly host: string; readonly port: number; readonly unix: boolean };
+  readonly local: LocalEnd;
   readonly outgoing: Outgoing;
   /** The other end as the socket knows it; on a UNIX socket without an address. */
   readonly origin: SocketPeer;
@@ -38,14 +47,14 @@ export class Client implements Channel {
   #advancing = false;
   #discarded = 0;
 
-  constructor(socket: Socket, context: ClientContext, local: Client['local']) {
+  constructor(socket: Socket, context: ClientContext, local: LocalEnd) {
     this.socket = socket;
     this.local = local;
     this.origin = {
       address: plainAddress(socket.remoteAddress ?? ''),
       port: socket.remotePort ?? 0,
       unix: local.unix,
-      scheme: 'http',
+      scheme: local.raw === undefined ? 'http' : 'https',
       serverName: local.host,
       serverPort: local.port,
     };
@@ -131,7 +140,7 @@ export class Client implements Channel {
   cut(): void {
     // A UNIX socket has no reset; there an end without the last chunk must do.
     if (this.local.unix) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    else (this.local.raw ?? this.socket).resetAndDestroy();
   }
 
   #onData(chunk: Buffer): void {

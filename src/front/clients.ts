@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Exchange, Peer } from '../http/exchange.ts';
 import type { Fields, Limits } from '../http/types.ts';
 import { CLIENT_LEFT } from './answer.ts';
-import { Client } from './client.ts';
+import { Client, type LocalEnd } from './client.ts';
 import type { ClientContext, ClientDeadlines, Outcome } from './client-context.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Room } from './room.ts';
@@ -102,7 +102,7 @@ export class Clients implements ClientContext {
     return this.#stopping;
   }
 
-  accept(socket: Socket, local: Client['local']): void {
+  accept(socket: Socket, local: LocalEnd): void {
     // Node asks the kernel for the address when it is first read, and keeps it. After a reset there is none: a
     // client could have its request run, and logged, without one.
     if (!local.unix && socket.remoteAddress === undefined) return void socket.destroy();

@@ -1,14 +1,17 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { OPTIONS, type Settings } from '../config/options.ts';
 import { parseValue } from '../config/values.ts';
-import { HttpError, UserError } from '../errors.ts';
-import type { Client } from '../front/client.ts';
+import { HttpError } from '../errors.ts';
+import type { LocalEnd } from '../front/client.ts';
 import { Clients } from '../front/clients.ts';
 import { Deadlines } from '../front/deadlines.ts';
+import { Handshakes } from '../front/handshakes.ts';
 import { Room } from '../front/room.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { callOf } from './call.ts';
+import { secureContext, type TlsOptions } from './keys.ts';
+import { listen } from './listen.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
 
@@ -34,6 +37,8 @@ type ConnectionSettings = Pick<Settings, (typeof KEYS)[number]>;
 export interface ServerOptions extends Partial<ConnectionSettings> {
   /** Takes what the application writes to `wsgi.errors`, its failures, and warnings. Default: standard error. */
   readonly errors?: (text: string) => void;
+  /** Speak TLS, with this key and certificate: `wsgi.url_scheme` is `https` then. */
+  readonly tls?: TlsOptions;
 }
 
 /**
@@ -46,6 +51,7 @@ export interface ServerOptions extends Partial<ConnectionSettings> {
  *
  * @param host Address or name to listen on; empty for every address of this machine.
  * @param port Port, or 0 for any free one: then `serverPort` says which, once it is `ready`.
+ * @throws {UserError} when `options.tls` holds no key and certificate that fit.
  */
 export function makeServer(
   host: string,
@@ -72,6 +78,9 @@ export class WsgiServer implements AsyncDisposable {
   readonly #port: number;
   readonly #app: Application;
   readonly #clients: Clients;
+  readonly #deadlines = new Deadlines();
+  /** Null when it does not speak TLS. */
+  readonly #handshakes: Handshakes | null;
   readonly #errors: (text: string) => void;
   /** Requests that nobody has taken yet. */
   readonly #waiting = new Set<Exchange>();
@@ -90,7 +99,8 @@ export class WsgiServer implements AsyncDisposable {
     this.#app = app;
     this.#errors = settings.errors ?? ((text) => process.stderr.write(text));
     this.#clients = this.#makeClients(settings);
-    this.#server.on('connection', (socket) => this.#clients.accept(socket, this.#local(socket)));
+    this.#handshakes = settings.tls === undefined ? null : this.#makeHandshakes(settings.tls, settings);
+    this.#server.on('connection', (socket) => this.#accept(socket));
     this.ready = listen(this.#server, { host, port, backlog: settings.backlog }).then(() => {
       this.#server.on('error', (error) => this.#errors(`Cannot accept a connection: ${error.message}\n`));
     });
@@ -143,6 +153,7 @@ export class WsgiServer implements AsyncDisposable {
       exchange.release();
     }
     for (const client of this.#clients.clients) client.closeIfIdle();
+    this.#handshakes?.destroy();
     const late = setTimeout(() => this.#clients.destroy(), graceMs);
     await left;
     clearTimeout(late);
@@ -188,7 +199,7 @@ export class WsgiServer implements AsyncDisposable {
     const warn = (message: string) => this.#errors(`${message}\n`);
     return new Clients({
       ...settings,
-      deadlines: new Deadlines(),
+      deadlines: this.#deadlines,
       room: new Room({ ...settings, warn }),
       // No proxy is trusted: what the socket says holds.
       resolvePeer: (_, client) => client.origin,
@@ -198,7 +209,21 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  #local(socket: Socket): Client['local'] {
+  #makeHandshakes(tls: TlsOptions, { clientHeaderTimeout }: ConnectionSettings): Handshakes {
+    return new Handshakes({
+      context: secureContext(tls),
+      deadlines: this.#deadlines,
+      timeout: clientHeaderTimeout,
+      onSecure: (socket, raw) => this.#clients.accept(socket, { ...this.#local(raw), raw }),
+    });
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#handshakes === null) this.#clients.accept(socket, this.#local(socket));
+    else this.#handshakes.accept(socket);
+  }
+
+  #local(socket: Socket): LocalEnd {
     const host = this.#host === '' ? plainAddress(socket.localAddress ?? '') : this.#host;
     return { host, port: socket.localPort ?? this.#port, unix: false };
   }
@@ -213,28 +238,4 @@ function defaults(): ConnectionSettings {
   const context = { folder: process.cwd(), min: 0 };
   const entries = KEYS.map((key) => [key, parseValue(OPTIONS[key].type, [OPTIONS[key].default], context)]);
   return Object.fromEntries(entries) as ConnectionSettings;
-}
-
-function listen(server: Server, to: { host: string; port: number; backlog: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const refuse = (error: NodeJS.ErrnoException) => reject(explain(error, to));
-    server.once('error', refuse);
-    server.listen({ ...to, host: to.host === '' ? undefined : to.host }, () => {
-      server.off('error', refuse);
-      resolve();
-    });
-  });
-}
-
-const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there. Stop it, or choose another port (0 takes any free one).',
-  EACCES: 'permission denied. Ports under 1024 need root or CAP_NET_BIND_SERVICE.',
-  EADDRNOTAVAIL: 'this machine has no such address.',
-  ENOTFOUND: 'there is no such host.',
-};
-
-function explain(error: NodeJS.ErrnoException, { host, port }: { host: string; port: number }): UserError {
-  const where = `${host.includes(':') ? `[${host}]` : host || '*'}:${port}`;
-  const why = ADVICE[error.code ?? ''] ?? error.message;
-  return Object.assign(new UserError(`Cannot listen on ${where}: ${why}`), { cause: error });
 }
