@@ -1,6 +1,8 @@
 /** The public API of the npm package: WSGI (PEP 3333) in TypeScript. */
 export { UserError } from './errors.ts';
 export { compose } from './wsgi/compose.ts';
+export type { ConnectionOptions } from './wsgi/connection-options.ts';
+export type { TlsOptions } from './wsgi/keys.ts';
 export { makeServer, type ServerOptions, type WsgiServer } from './wsgi/make-server.ts';
 export type {
   Application,

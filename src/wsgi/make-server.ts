@@ -1,6 +1,4 @@
 import { createServer, type Socket } from 'node:net';
-import { OPTIONS, type Settings } from '../config/options.ts';
-import { parseValue } from '../config/values.ts';
 import { HttpError } from '../errors.ts';
 import type { LocalEnd } from '../front/client.ts';
 import { Clients } from '../front/clients.ts';
@@ -10,31 +8,14 @@ import { Room } from '../front/room.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { callOf } from './call.ts';
+import { CONNECTION_DEFAULTS, type ConnectionOptions } from './connection-options.ts';
 import { secureContext, type TlsOptions } from './keys.ts';
 import { listen } from './listen.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
 
-const KEYS = [
-  'backlog',
-  'keepAlive',
-  'clientHeaderTimeout',
-  'clientBodyTimeout',
-  'sendTimeout',
-  'limitRequestLine',
-  'limitRequestFields',
-  'limitRequestFieldSize',
-  'limitRequestBody',
-  'bodyMemory',
-  'memoryLimit',
-  'spoolDir',
-  'spoolLimit',
-] as const;
-
-type ConnectionSettings = Pick<Settings, (typeof KEYS)[number]>;
-
-/** The command's settings of the same names, with the same defaults (sizes in bytes, times in seconds); and: */
-export interface ServerOptions extends Partial<ConnectionSettings> {
+/** What `makeServer` can be told: how connections are treated, and: */
+export interface ServerOptions extends Partial<ConnectionOptions> {
   /** Takes what the application writes to `wsgi.errors`, its failures, and warnings. Default: standard error. */
   readonly errors?: (text: string) => void;
   /** Speak TLS, with this key and certificate: `wsgi.url_scheme` is `https` then. */
@@ -59,14 +40,14 @@ export function makeServer(
   app: Application,
   options: ServerOptions = {},
 ): WsgiServer {
-  return new WsgiServer({ host, port, app, settings: { ...defaults(), ...options } });
+  return new WsgiServer({ host, port, app, settings: { ...CONNECTION_DEFAULTS, ...options } });
 }
 
 interface Parts {
   readonly host: string;
   readonly port: number;
   readonly app: Application;
-  readonly settings: ConnectionSettings & ServerOptions;
+  readonly settings: ConnectionOptions & ServerOptions;
 }
 
 /** Made by {@link makeServer}. */
@@ -195,7 +176,7 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  #makeClients(settings: ConnectionSettings): Clients {
+  #makeClients(settings: ConnectionOptions): Clients {
     const warn = (message: string) => this.#errors(`${message}\n`);
     return new Clients({
       ...settings,
@@ -209,7 +190,7 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  #makeHandshakes(tls: TlsOptions, { clientHeaderTimeout }: ConnectionSettings): Handshakes {
+  #makeHandshakes(tls: TlsOptions, { clientHeaderTimeout }: ConnectionOptions): Handshakes {
     return new Handshakes({
       context: secureContext(tls),
       deadlines: this.#deadlines,
@@ -232,10 +213,4 @@ export class WsgiServer implements AsyncDisposable {
 /** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */
 function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-}
-
-function defaults(): ConnectionSettings {
-  const context = { folder: process.cwd(), min: 0 };
-  const entries = KEYS.map((key) => [key, parseValue(OPTIONS[key].type, [OPTIONS[key].default], context)]);
-  return Object.fromEntries(entries) as ConnectionSettings;
 }
