@@ -8,7 +8,10 @@
 /** A part of a response body. Strings are sent in UTF-8; the bytes of an array may not change afterwards. */
 export type Chunk = Uint8Array | string;
 
-/** `wsgi.input`: the request body, which has arrived whole before the application is called. */
+/**
+ * `wsgi.input`: the request body, which has arrived whole before the application is called. Everything begins
+ * where reading stands, and throws once the request is over.
+ */
 export interface InputStream {
   /** The next `size` bytes, fewer at the end; all that is left without `size`, or with a negative one. */
   read(size?: number): Buffer;
@@ -16,7 +19,23 @@ export interface InputStream {
   readline(size?: number): Buffer;
   /** The lines that are left; with `hint`, none is begun once so many bytes have been read. */
   readlines(hint?: number): Buffer[];
+  /** Line by line. */
   [Symbol.iterator](): Iterator<Buffer>;
+  /** All that is left as UTF-8, whatever the Content-Type says, without a byte order mark (as `Request.text`). */
+  text(): Promise<string>;
+  /** All that is left as JSON. @throws {SyntaxError} when it is none. */
+  json(): Promise<unknown>;
+  /**
+   * All that is left as a form, with its files in memory.
+   * @throws {TypeError} when the Content-Type is neither `multipart/form-data` nor
+   * `application/x-www-form-urlencoded`, or the body is not what it says.
+   */
+  formData(): Promise<FormData>;
+  /**
+   * What is left as a byte stream. It reads as it is asked: a long body is never whole in memory, and what is
+   * not taken before `cancel` is left for others. Each time a new view of the same input.
+   */
+  readonly stream: ReadableStream<Uint8Array>;
 }
 
 /** `wsgi.errors`: text for the error log. */

@@ -391,6 +391,37 @@ describe('the end of the iterable', () => {
     expect((await run(ok(body), exchange)).calls).toEqual(['release']);
   });
 
+  test('a body that comes after the client has left is closed, and what rejects is told once', async () => {
+    const exchange = new FakeExchange();
+    const notes: string[] = [];
+    const late = (end: () => Body): Application => {
+      return async () => {
+        await new Promise<void>((resolve) => {
+          setImmediate(() => {
+            exchange.leave();
+            setImmediate(resolve);
+          });
+        });
+        return end();
+      };
+    };
+    await run(
+      late(() => Object.assign(['a'], { close: () => notes.push('close') })),
+      exchange,
+    );
+    await expect.poll(() => notes).toEqual(['close']);
+    let errors = '';
+    const options = { errors: (text: string) => (errors += text), serverSoftware: '' };
+    const fail = late(() => {
+      throw new Error('late');
+    });
+    exchange.gone = false;
+    await runApplication(fail, callOf(exchange), options);
+    await expect.poll(() => errors).toContain('Error: late');
+    await new Promise(setImmediate);
+    expect(errors.match(/Error: late/g)).toHaveLength(1);
+  });
+
   test('an error after the client has left is told all the same', async () => {
     const exchange = new FakeExchange();
     const body = {
@@ -491,6 +522,19 @@ describe('environ', () => {
       return ok(['a'])(environ, startResponse);
     });
     expect(result.errors).toBe('one\ntwo\nthree\n');
+  });
+
+  test('wsgi.input knows the Content-Type for a form', async () => {
+    const exchange = new FakeExchange({
+      head: { fields: ['content-type', 'application/x-www-form-urlencoded'] },
+      body: 'a=1',
+    });
+    let form: FormData | undefined;
+    await run(async (environ, startResponse) => {
+      form = await environ['wsgi.input'].formData();
+      return ok(['a'])(environ, startResponse);
+    }, exchange);
+    expect(form?.get('a')).toBe('1');
   });
 
   test('wsgi.input gives the body, and ends with the request', async () => {
