@@ -9,6 +9,7 @@ export type {
   Environ,
   ErrorStream,
   ExcInfo,
+  FileLike,
   Header,
   InputStream,
   Middleware,
