@@ -11,6 +11,7 @@ export type {
   Environ,
   ErrorStream,
   ExcInfo,
+  FileLike,
   Header,
   InputStream,
   Middleware,

@@ -1,5 +1,6 @@
 import type { Fields } from '../http/types.ts';
 import type { Answering } from './call.ts';
+import { kindOf } from './kind.ts';
 import { checkHeaders, checkStatus, contentLength } from './response-head.ts';
 import type { Chunk, ExcInfo, Header, Write } from './types.ts';
 
@@ -56,8 +57,9 @@ export class Response {
   }
 
   start(status: string, headers: readonly Header[], excInfo?: ExcInfo): Write {
-    if (excInfo !== undefined && this.#sent) throw excInfo;
-    if (excInfo === undefined && this.#fields !== null) {
+    const isCaught = excInfo !== undefined && excInfo !== null;
+    if (isCaught && this.#sent) throw excInfo;
+    if (!isCaught && this.#fields !== null) {
       throw new Error('startResponse was called a second time without excInfo (PEP 3333).');
     }
     const checked = checkStatus(status);
@@ -129,5 +131,5 @@ export function toBuffer(chunk: Chunk | undefined): Buffer {
   if (typeof chunk === 'string') return Buffer.from(chunk);
   if (Buffer.isBuffer(chunk)) return chunk;
   if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  throw new TypeError(`A part of the body must be a Uint8Array or a string, not ${typeof chunk}.`);
+  throw new TypeError(`A part of the body must be a Uint8Array or a string, not ${kindOf(chunk)}.`);
 }

@@ -25,11 +25,12 @@ const EMPTY = Buffer.alloc(0);
 export async function runApplication(app: Application, call: Call, options: RunOptions): Promise<void> {
   const { exchange } = call;
   const report = (problem: unknown) => options.errors(describe(call.title, problem));
-  const input = new BodyInput(exchange.body);
+  let environ: Environ | undefined;
+  const input = new BodyInput(exchange.body, () => environ?.CONTENT_TYPE);
   const response = new Response(exchange, report);
   let body: Body | undefined;
   try {
-    const environ = makeEnviron(call, { input, response }, options);
+    environ = makeEnviron(call, { input, response }, options);
     call.seen?.(environ);
     const given = app(environ, (status, headers, excInfo) => response.start(status, headers, excInfo));
     const settled = isPromise(given) ? await response.unlessGone(given) : given;
@@ -49,7 +50,9 @@ export async function runApplication(app: Application, call: Call, options: RunO
 
 /** The client left before the application gave its body: when it comes, it is closed (PEP 3333) and not asked for anything. */
 async function closeLate(given: Body | Promise<Body>, report: (error: unknown) => void): Promise<void> {
-  await quietly(async () => (await given)?.close?.(), report);
+  // What rejects it has been told already (unlessGone).
+  const body = await Promise.resolve(given).catch(() => null);
+  await quietly(() => body?.close?.(), report);
 }
 
 async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
