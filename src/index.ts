@@ -2,8 +2,11 @@
 export { UserError } from './errors.ts';
 export { compose } from './wsgi/compose.ts';
 export type { ConnectionOptions } from './wsgi/connection-options.ts';
+export { type FetchHandler, fromFetch } from './wsgi/from-fetch.ts';
+export { fromNode, type NodeApplication, type NodeListener } from './wsgi/from-node.ts';
 export type { TlsOptions } from './wsgi/keys.ts';
 export { makeServer, type ServerOptions, type WsgiServer } from './wsgi/make-server.ts';
+export { type ToFetchOptions, toFetch } from './wsgi/to-fetch.ts';
 export type {
   Application,
   Body,
