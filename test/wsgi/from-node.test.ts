@@ -207,8 +207,9 @@ test('who pipes into the response is held to the pace of the client', async () =
   expect(drawn).toBeLessThan(500);
   let length = 0;
   answer.on('data', (chunk: Buffer) => (length += chunk.length));
+  answer.resume();
   await expect.poll(() => drawn, { timeout: 30_000 }).toBeGreaterThan(700);
-  expect(length).toBeGreaterThan(100_000_000);
+  await expect.poll(() => length, { timeout: 30_000 }).toBeGreaterThan(100_000_000);
   answer.socket.resetAndDestroy();
 });
 
