@@ -1,7 +1,10 @@
 /** The public API of the npm package: WSGI (PEP 3333) in TypeScript. */
 export { UserError } from './errors.ts';
+export { type AccessLogOptions, accessLog } from './wsgi/access-log.ts';
 export { compose } from './wsgi/compose.ts';
 export { makeServer, type ServerOptions, type WsgiServer } from './wsgi/make-server.ts';
+export { mount } from './wsgi/mount.ts';
+export { type RequestIdOptions, requestId } from './wsgi/request-id.ts';
 export type {
   Application,
   Body,

@@ -3,7 +3,14 @@ import { expect, test } from 'vitest';
 import * as tunicorn from '../src/index.ts';
 
 test('the public API', () => {
-  expect(Object.keys(tunicorn).sort()).toEqual(['UserError', 'compose', 'makeServer']);
+  expect(Object.keys(tunicorn).sort()).toEqual([
+    'UserError',
+    'accessLog',
+    'compose',
+    'makeServer',
+    'mount',
+    'requestId',
+  ]);
 });
 
 test('the library brings along neither the arbiter nor child processes', () => {
