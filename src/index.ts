@@ -19,3 +19,5 @@ export type {
   StartResponse,
   Write,
 } from './wsgi/types.ts';
+export { type ValidatorOptions, validator } from './wsgi/validator.ts';
+export { WsgiViolation } from './wsgi/violation.ts';

@@ -5,11 +5,13 @@ import * as tunicorn from '../src/index.ts';
 test('the public API', () => {
   expect(Object.keys(tunicorn).sort()).toEqual([
     'UserError',
+    'WsgiViolation',
     'accessLog',
     'compose',
     'makeServer',
     'mount',
     'requestId',
+    'validator',
   ]);
 });
 

@@ -5,6 +5,7 @@ import { compose } from '../../src/wsgi/compose.ts';
 import { mount } from '../../src/wsgi/mount.ts';
 import { requestId } from '../../src/wsgi/request-id.ts';
 import type { Middleware } from '../../src/wsgi/types.ts';
+import { validator } from '../../src/wsgi/validator.ts';
 import { BODY_KINDS } from './body-kinds.ts';
 import { FakeExchange } from './fake-exchange.ts';
 import { runApp } from './run-app.ts';
@@ -13,6 +14,7 @@ const MIDDLEWARE: Record<string, Middleware> = {
   requestId: requestId({ make: () => 'the-id' }),
   accessLog: accessLog({ write: () => undefined }),
   mount: (app) => mount({ '/': app }),
+  validator,
   'all of them': compose(accessLog({ write: () => undefined }), requestId({ make: () => 'the-id' }), (app) =>
     mount({ '/path': app }),
   ),
@@ -70,15 +72,17 @@ describe.each(Object.entries(MIDDLEWARE))('%s', (_, middleware) => {
     const failure = new Error('too late');
     const result = await runApp(
       middleware((_environ, startResponse) => {
-        startResponse('200 OK', []);
-        startResponse('500 Oops', [], new Error('caught'));
-        void startResponse('500 Oops', [], new Error('caught again'))('a');
-        expect(() => startResponse('500 Oops', [], failure)).toThrow(failure);
+        const type = [['Content-Type', 'text/plain']] as const;
+        startResponse('200 OK', type);
+        startResponse('500 Oops', type, new Error('caught'));
+        void startResponse('500 Oops', type, new Error('caught again'))('a');
+        expect(() => startResponse('500 Oops', type, failure)).toThrow(failure);
         const close = () => Promise.reject(new Error('not tidy'));
-        return Object.assign(['b'], { close });
+        return Object.assign([], { close });
       }),
     );
-    expect(withoutId(result.calls)).toEqual(['respond 500 Oops [a]', 'write [b] last', 'release']);
+    const calls = ['respond 500 Oops Content-Type=text/plain [a]', 'write [] last', 'release'];
+    expect(withoutId(result.calls)).toEqual(calls);
     expect(result.errors).toContain('not tidy');
   });
 });
