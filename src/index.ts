@@ -2,6 +2,8 @@
 export { UserError } from './errors.ts';
 export { type AccessLogOptions, accessLog } from './wsgi/access-log.ts';
 export { compose } from './wsgi/compose.ts';
+export type { ConnectionOptions } from './wsgi/connection-options.ts';
+export type { TlsOptions } from './wsgi/keys.ts';
 export { makeServer, type ServerOptions, type WsgiServer } from './wsgi/make-server.ts';
 export { mount } from './wsgi/mount.ts';
 export { type RequestIdOptions, requestId } from './wsgi/request-id.ts';
