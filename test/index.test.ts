@@ -3,7 +3,19 @@ import { expect, test } from 'vitest';
 import * as tunicorn from '../src/index.ts';
 
 test('the public API', () => {
-  expect(Object.keys(tunicorn).sort()).toEqual(['UserError', 'compose', 'makeServer']);
+  expect(Object.keys(tunicorn).sort()).toEqual([
+    'UserError',
+    'WsgiViolation',
+    'accessLog',
+    'compose',
+    'fromFetch',
+    'fromNode',
+    'makeServer',
+    'mount',
+    'requestId',
+    'toFetch',
+    'validator',
+  ]);
 });
 
 test('the library brings along neither the arbiter nor child processes', () => {

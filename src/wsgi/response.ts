@@ -23,6 +23,7 @@ export class Response {
   #sent = false;
   #complete = false;
   #overrun = false;
+  #clientLeft: boolean;
   #abandon: (() => void) | null = null;
   /** Made when somebody asks for it: few do, and it costs as much as the rest of a small answer. */
   #controller: AbortController | null = null;
@@ -30,7 +31,9 @@ export class Response {
   constructor(exchange: Answering, report: (problem: unknown) => void) {
     this.#exchange = exchange;
     this.#report = report;
+    this.#clientLeft = exchange.gone;
     exchange.onGone = () => {
+      this.#clientLeft = !this.#complete;
       this.#controller?.abort();
       this.#abandon?.();
     };
@@ -40,9 +43,14 @@ export class Response {
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
-      if (this.#exchange.gone && !this.#complete) this.#controller.abort();
+      if (this.gone) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  /** Whether that signal is, or would be, aborted. */
+  get gone(): boolean {
+    return this.#clientLeft;
   }
 
   /** A 103 ahead of the answer; nothing once that has begun. */

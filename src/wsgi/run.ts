@@ -3,6 +3,7 @@ import { HttpError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { describeFailure } from './failure.ts';
 import { BodyInput } from './input.ts';
+import { isPromise } from './kind.ts';
 import { GONE, Response, toBuffer } from './response.ts';
 import type { Application, Body, Chunk, Environ, ErrorStream, Header } from './types.ts';
 
@@ -132,6 +133,7 @@ function makeEnviron(
   environ['wsgi.run_once'] = false;
   environ['wsgi.early_hints'] = (headers: readonly Header[]) => response.hint(headers);
   environ['tunicorn.signal'] = () => response.signal;
+  environ['tunicorn.gone'] = () => response.gone;
   return environ as Environ;
 }
 
@@ -148,8 +150,4 @@ function errorStream(sink: (text: string) => void): ErrorStream {
 function describe(title: string, problem: unknown): string {
   if (typeof problem === 'string') return `${problem}: ${title}\n`;
   return `Error in the application for ${title}:\n${describeFailure(problem)}\n`;
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }

@@ -109,6 +109,11 @@ export interface Environ {
    * deadline: for what the application waits for.
    */
   'tunicorn.signal'?: () => AbortSignal;
+  /**
+   * Whether that signal is, or would be, aborted: for those who only look, since to make a signal costs more than
+   * a small answer.
+   */
+  'tunicorn.gone'?: () => boolean;
   /** What `requestId` calls this request. */
   'tunicorn.request_id'?: string;
   /** Header fields of the request: `User-Agent` is `HTTP_USER_AGENT`. */

@@ -62,6 +62,28 @@ describe('what goes beyond the PEP', () => {
     expect(signal?.aborted).toBe(true);
   });
 
+  test('gone says the same as the signal, without one', async () => {
+    const exchange = new FakeExchange();
+    const seen: unknown[] = [];
+    const app: Application = function* (environ, startResponse) {
+      startResponse('200 OK', []);
+      seen.push(environ['tunicorn.gone']?.());
+      yield 'a';
+      exchange.leave();
+      seen.push(environ['tunicorn.gone']?.());
+    };
+    await run(app, exchange);
+    expect(seen).toEqual([false, true]);
+  });
+
+  test('an application that failed has not lost its client', async () => {
+    const seen: unknown[] = [];
+    await run((environ) =>
+      Object.assign(['no head'], { close: () => seen.push(environ['tunicorn.gone']?.()) }),
+    );
+    expect(seen).toEqual([false]);
+  });
+
   test('a signal that is asked for after that is aborted at once; one of a whole answer is not', async () => {
     const left = new FakeExchange();
     left.gone = true;
