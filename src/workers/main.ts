@@ -57,11 +57,11 @@ async function load(start: WorkerStart): Promise<Entry> {
 }
 
 /** Node prints the stack and ends the process, unless the application has a handler of its own: that stays so. */
-function tellOfItsEnd({ worker, errorLogfile, captured }: WorkerStart, log: LogFile): void {
+function tellOfItsEnd({ worker, errorLogfile, captured, errorLog }: WorkerStart, log: LogFile): void {
   process.on('uncaughtExceptionMonitor', (error, origin) => {
     const what = origin === 'unhandledRejection' ? 'A promise was rejected and nobody caught it' : 'Uncaught';
-    // On standard error it stands anyway.
-    const isTold = errorLogfile === '' || captured;
+    // On standard error it stands anyway; where that leads to a log, only until the log is moved.
+    const isTold = errorLogfile === '' || (captured && log.fd === errorLog);
     log.error(`Worker ${worker}: ${what}: ${isTold ? String(error) : inspect(error)}`);
   });
 }
