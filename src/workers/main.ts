@@ -8,6 +8,7 @@ import { inspect } from 'node:util';
 import type { FromWorker, WorkerStart } from '../messages.ts';
 import { createLogger, type LogFile, type LogLevel } from '../observe/log.ts';
 import { type Entry, EntryError, loadEntry } from './entry.ts';
+import { describeLoadFailure } from './load-failure.ts';
 import { NodeWorker } from './node-worker.ts';
 import { Watcher } from './watcher.ts';
 
@@ -46,11 +47,13 @@ async function load(start: WorkerStart): Promise<Entry> {
     return entry;
   } catch (error) {
     const known = error instanceof EntryError;
+    const where = { spec: start.app, folder: start.chdir };
     say({
       event: 'failed',
       code: known ? error.code : 'import-failed',
       message: known ? error.message : `${start.app} cannot be loaded.`,
-      traceback: known && error.cause === undefined ? '' : inspect(known ? error.cause : error),
+      traceback:
+        known && error.cause === undefined ? '' : describeLoadFailure(known ? error.cause : error, where),
     });
     process.exit(3);
   }
