@@ -10,6 +10,7 @@ const WAYS = {
     python: null,
     ready: 'Listening at ',
   },
+  'tunicorn server.ts': { args: ['server.ts', '--graceful-timeout', '1'] },
 } satisfies Record<string, StartOptions>;
 
 type Way = keyof typeof WAYS;
