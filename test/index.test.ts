@@ -8,9 +8,12 @@ test('the public API', () => {
     'WsgiViolation',
     'accessLog',
     'compose',
+    'fromFetch',
+    'fromNode',
     'makeServer',
     'mount',
     'requestId',
+    'toFetch',
     'validator',
   ]);
 });
@@ -27,5 +30,9 @@ test('the library brings along neither the arbiter nor child processes', () => {
   };
   visit(new URL('../src/index.ts', import.meta.url));
   expect(seen.size).toBeGreaterThan(10);
-  expect([...seen].filter((path) => /\/src\/(arbiter|cli|gateway|workers)\//.test(path))).toEqual([]);
+  expect(
+    [...seen].filter((path) =>
+      /\/src\/(arbiter|cli|config|gateway|workers|front\/(main|dispatch|crew))\b/.test(path),
+    ),
+  ).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { DeadlineList, Deadlines } from './deadlines.ts';
 import { Link } from './line.ts';
 
@@ -10,6 +10,9 @@ export interface HandshakesOptions {
   readonly timeout: number;
   readonly onSecure: (socket: TLSSocket, raw: Socket) => void;
 }
+
+/** Loaded only by those who use it: it takes as long as all the rest of a small server. */
+const tls = () => process.getBuiltinModule('node:tls');
 
 /** Clients that are agreeing on keys (TLS): none may take for ever, and none that fails disturbs anybody. */
 export class Handshakes {
@@ -27,7 +30,7 @@ export class Handshakes {
     const link = new Link(raw);
     this.#open.add(raw);
     this.#late.add(link);
-    const socket = new TLSSocket(raw, {
+    const socket = new (tls().TLSSocket)(raw, {
       isServer: true,
       secureContext: context,
       ALPNProtocols: ['http/1.1'],

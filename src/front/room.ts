@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { constants, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { SpoolFile } from './spool.ts';
+
+/** Loaded with the first spool file: it is a good part of the start of a small server. */
+const crypto = () => process.getBuiltinModule('node:crypto');
 
 /** How often a full spool is told in the log: it is an overload, and its log lines must not be one too. */
 const COMPLAIN_EVERY_MS = 60_000;
@@ -91,7 +93,7 @@ export class Room {
   openSpool(limit = Number.POSITIVE_INFINITY): SpoolFile {
     const path = join(
       this.#options.spoolDir,
-      `tunicorn-${process.pid}-${randomBytes(9).toString('base64url')}`,
+      `tunicorn-${process.pid}-${crypto().randomBytes(9).toString('base64url')}`,
     );
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const fd = openSync(path, flags, 0o600);

@@ -1,4 +1,4 @@
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions } from 'node:tls';
 import { UserError } from '../errors.ts';
 
 /** As node:tls has them: `key` and `cert` in PEM, or `pfx`; `ca`, `ciphers`, `minVersion` and the rest as wanted. */
@@ -12,7 +12,8 @@ export function secureContext(options: TlsOptions): SecureContext {
     throw new UserError(`tls: ${missing} is missing. Give both in PEM, or pfx, which holds both.`);
   }
   try {
-    return createSecureContext(options);
+    // Loaded only by those who use it: it takes as long as all the rest.
+    return process.getBuiltinModule('node:tls').createSecureContext(options);
   } catch (error) {
     const { message } = error as Error;
     const isMismatch = /key values mismatch/i.test(message);

@@ -1,6 +1,4 @@
 import { createServer, type Socket } from 'node:net';
-import { OPTIONS, type Settings } from '../config/options.ts';
-import { parseValue } from '../config/values.ts';
 import { HttpError } from '../errors.ts';
 import type { LocalEnd } from '../front/client.ts';
 import { Clients } from '../front/clients.ts';
@@ -10,31 +8,14 @@ import { Room } from '../front/room.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import { callOf } from './call.ts';
+import { CONNECTION_DEFAULTS, type ConnectionOptions } from './connection-options.ts';
 import { secureContext, type TlsOptions } from './keys.ts';
 import { listen } from './listen.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
 
-const KEYS = [
-  'backlog',
-  'keepAlive',
-  'clientHeaderTimeout',
-  'clientBodyTimeout',
-  'sendTimeout',
-  'limitRequestLine',
-  'limitRequestFields',
-  'limitRequestFieldSize',
-  'limitRequestBody',
-  'bodyMemory',
-  'memoryLimit',
-  'spoolDir',
-  'spoolLimit',
-] as const;
-
-type ConnectionSettings = Pick<Settings, (typeof KEYS)[number]>;
-
-/** The command's settings of the same names, with the same defaults (sizes in bytes, times in seconds); and: */
-export interface ServerOptions extends Partial<ConnectionSettings> {
+/** What `makeServer` can be told: how connections are treated, and: */
+export interface ServerOptions extends Partial<ConnectionOptions> {
   /** Takes what the application writes to `wsgi.errors`, its failures, and warnings. Default: standard error. */
   readonly errors?: (text: string) => void;
   /** Speak TLS, with this key and certificate: `wsgi.url_scheme` is `https` then. */
@@ -47,7 +28,9 @@ export interface ServerOptions extends Partial<ConnectionSettings> {
  * requests that come before `handleRequest` or `serveForever` wait. A port that is taken is told by the promises
  * of `ready`, `serveForever` and `handleRequest`.
  *
- *     await makeServer('', 8000, app).serveForever();
+ * ```ts
+ * await makeServer('', 8000, app).serveForever();
+ * ```
  *
  * @param host Address or name to listen on; empty for every address of this machine.
  * @param port Port, or 0 for any free one: then `serverPort` says which, once it is `ready`.
@@ -59,19 +42,34 @@ export function makeServer(
   app: Application,
   options: ServerOptions = {},
 ): WsgiServer {
-  return new WsgiServer({ host, port, app, settings: { ...defaults(), ...options } });
+  return new AppServer({ host, port, app, settings: { ...CONNECTION_DEFAULTS, ...options } });
 }
 
 interface Parts {
   readonly host: string;
   readonly port: number;
   readonly app: Application;
-  readonly settings: ConnectionSettings & ServerOptions;
+  readonly settings: ConnectionOptions & ServerOptions;
 }
 
 /** Made by {@link makeServer}. */
-export class WsgiServer implements AsyncDisposable {
+export interface WsgiServer extends AsyncDisposable {
   /** Fulfilled when it listens. Rejected with a {@link UserError} when it cannot, which says what to do. */
+  readonly ready: Promise<void>;
+  /** The port it listens on. @throws {Error} for port 0 while it is not `ready`. */
+  readonly serverPort: number;
+  /** Answers one request, the next that comes; returns when the application is through with it. */
+  handleRequest(): Promise<void>;
+  /** Answers requests as they come, those of different clients side by side; returns after `shutdown`. */
+  serveForever(): Promise<void>;
+  /**
+   * Accepts no more, finishes the answers under way, and closes every connection. `await using` calls it.
+   * @param graceMs After so many milliseconds the connections that are left are cut. Default 30,000.
+   */
+  shutdown(graceMs?: number): Promise<void>;
+}
+
+class AppServer implements WsgiServer {
   readonly ready: Promise<void>;
   readonly #server = createServer({ allowHalfOpen: true, noDelay: true });
   readonly #host: string;
@@ -106,7 +104,6 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  /** The port it listens on. @throws {Error} for port 0 while it is not `ready`. */
   get serverPort(): number {
     const address = this.#server.address();
     if (typeof address === 'object' && address !== null) return address.port;
@@ -114,14 +111,12 @@ export class WsgiServer implements AsyncDisposable {
     throw new Error('The port is not known: await `ready` first, and ask before `shutdown`.');
   }
 
-  /** Answers one request, the next that comes; returns when the application is through with it. */
   async handleRequest(): Promise<void> {
     await this.ready;
     const exchange = this.#take() ?? (await this.#next());
     if (exchange !== null) await this.#run(exchange);
   }
 
-  /** Answers requests as they come, those of different clients side by side; returns after `shutdown`. */
   async serveForever(): Promise<void> {
     await this.ready;
     this.#serving = true;
@@ -129,10 +124,6 @@ export class WsgiServer implements AsyncDisposable {
     await this.#ended;
   }
 
-  /**
-   * Accepts no more, finishes the answers under way, and closes every connection.
-   * @param graceMs After so many milliseconds the connections that are left are cut.
-   */
   shutdown(graceMs = 30_000): Promise<void> {
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;
@@ -195,7 +186,7 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  #makeClients(settings: ConnectionSettings): Clients {
+  #makeClients(settings: ConnectionOptions): Clients {
     const warn = (message: string) => this.#errors(`${message}\n`);
     return new Clients({
       ...settings,
@@ -209,7 +200,7 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  #makeHandshakes(tls: TlsOptions, { clientHeaderTimeout }: ConnectionSettings): Handshakes {
+  #makeHandshakes(tls: TlsOptions, { clientHeaderTimeout }: ConnectionOptions): Handshakes {
     return new Handshakes({
       context: secureContext(tls),
       deadlines: this.#deadlines,
@@ -232,10 +223,4 @@ export class WsgiServer implements AsyncDisposable {
 /** IPv4 clients of a socket that listens on every address come as `::ffff:127.0.0.1`. */
 function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-}
-
-function defaults(): ConnectionSettings {
-  const context = { folder: process.cwd(), min: 0 };
-  const entries = KEYS.map((key) => [key, parseValue(OPTIONS[key].type, [OPTIONS[key].default], context)]);
-  return Object.fromEntries(entries) as ConnectionSettings;
 }

@@ -1,7 +1,9 @@
 import net from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
+import { defaultSettings } from '../../src/config/load.ts';
 import { UserError } from '../../src/errors.ts';
+import { CONNECTION_DEFAULTS } from '../../src/wsgi/connection-options.ts';
 import { makeServer, type ServerOptions } from '../../src/wsgi/make-server.ts';
 import type { Application } from '../../src/wsgi/types.ts';
 import { connect, fetchOnce } from '../support/client.ts';
@@ -17,6 +19,12 @@ async function serve(app: Application, options: ServerOptions = {}) {
   await server.ready;
   return Object.assign(server, { served });
 }
+
+test('the defaults are those of the command', () => {
+  const settings = defaultSettings('/') as unknown as Record<string, unknown>;
+  const same = Object.keys(CONNECTION_DEFAULTS).map((key) => [key, settings[key]]);
+  expect(CONNECTION_DEFAULTS).toEqual(Object.fromEntries(same));
+});
 
 test('serves until it is shut down', async () => {
   const server = await serve(hello);
