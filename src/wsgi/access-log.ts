@@ -1,5 +1,9 @@
-import { OPTIONS } from '../config/options.ts';
-import { type AccessEntry, type AccessFormat, compileAccessFormat } from '../observe/access-format.ts';
+import {
+  type AccessEntry,
+  type AccessFormat,
+  COMBINED_FORMAT,
+  compileAccessFormat,
+} from '../observe/access-format.ts';
 import { LineWriter } from '../observe/line-writer.ts';
 import { AccessedRequest } from './accessed-request.ts';
 import { follow } from './follow.ts';
@@ -26,7 +30,7 @@ const FAILED = 500;
  * head was sent counts as 500, as the server will answer so.
  */
 export function accessLog(options: AccessLogOptions = {}): Middleware {
-  const format = compileAccessFormat(options.format ?? OPTIONS.accessLogformat.default);
+  const format = compileAccessFormat(options.format ?? COMBINED_FORMAT);
   const write = options.write ?? standardOutput();
   return (app) => (environ, startResponse) =>
     new LoggedCall(environ, { format, write }).run(app, startResponse);
