@@ -51,17 +51,41 @@ function* each(body: Iterable<Chunk>, { part, end }: Follower): Generator<Chunk,
   }
 }
 
-async function* eachAsync(body: AsyncIterable<Chunk>, { part, end }: Follower): AsyncGenerator<Chunk, void> {
-  try {
-    for await (const chunk of body) {
-      part(chunk);
-      yield chunk;
+function eachAsync(body: AsyncIterable<Chunk>, follower: Follower): AsyncIterable<Chunk> {
+  return { [Symbol.asyncIterator]: () => new FollowedParts(body[Symbol.asyncIterator](), follower) };
+}
+
+/**
+ * No generator: that would keep `return()` back until the part arrives which it waits for, and the source of a
+ * stream whose client has left would never be told.
+ */
+class FollowedParts implements AsyncIterator<Chunk> {
+  readonly #parts: AsyncIterator<Chunk>;
+  readonly #follower: Follower;
+
+  constructor(parts: AsyncIterator<Chunk>, follower: Follower) {
+    this.#parts = parts;
+    this.#follower = follower;
+  }
+
+  async next(): Promise<IteratorResult<Chunk>> {
+    try {
+      const step = await this.#parts.next();
+      if (step.done === true) this.#follower.end();
+      else this.#follower.part(step.value);
+      return step;
+    } catch (error) {
+      this.#follower.end([error]);
+      throw error;
     }
-  } catch (error) {
-    end([error]);
-    throw error;
-  } finally {
-    end();
+  }
+
+  async return(): Promise<IteratorResult<Chunk>> {
+    try {
+      return (await this.#parts.return?.()) ?? { done: true, value: undefined };
+    } finally {
+      this.#follower.end();
+    }
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { UserError } from '../errors.ts';
 import { HOP_BY_HOP, TOKEN } from '../http/grammar.ts';
 import type { Environ, Header, Middleware, StartResponse } from './types.ts';
@@ -25,7 +24,7 @@ const VALID = /^[\w.:+/=@-]{1,128}$/;
  * @throws {UserError} for a `header` that no header can be called.
  */
 export function requestId(options: RequestIdOptions = {}): Middleware {
-  const { header = 'X-Request-ID', trust = false, make = randomUUID } = options;
+  const { header = 'X-Request-ID', trust = false, make = randomId } = options;
   const lower = header.toLowerCase();
   if (!TOKEN.test(header) || HOP_BY_HOP.has(lower)) {
     throw new UserError(`requestId: ${JSON.stringify(header)} cannot be the header of an id.`);
@@ -39,6 +38,11 @@ export function requestId(options: RequestIdOptions = {}): Middleware {
       startResponse(status, withHeader(headers, lower, [header, id]), ...excInfo);
     return app(environ, start);
   };
+}
+
+/** The global is loaded as it is first used; an import of `node:crypto` would delay every program's start. */
+function randomId(): string {
+  return crypto.randomUUID();
 }
 
 function name(environ: Environ, key: `HTTP_${string}`, id: string): void {

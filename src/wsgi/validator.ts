@@ -8,7 +8,7 @@ import { application, server, type Warn } from './violation.ts';
 
 export interface ValidatorOptions {
   /** Takes what is odd but no violation, and a body that was never closed. Default: `process.emitWarning`. */
-  readonly warn?: Warn;
+  readonly warn?: (message: string) => void;
 }
 
 /**

@@ -13,22 +13,25 @@ export const SECTIONS = {
   http: 'Other HTTP Features',
 } as const;
 
-/** Who broke a rule: whoever calls the application (a server, or middleware outside), or the application. */
-export type Side = 'server' | 'application';
-
 /** A rule of WSGI was broken. The message says by whom, how, and what holds instead. */
 export class WsgiViolation extends Error {
   override readonly name = 'WsgiViolation';
-  readonly side: Side;
+  /** Who broke it: whoever calls the application (a server, or middleware outside), or the application. */
+  readonly side: 'server' | 'application';
   /** The section of PEP 3333 that has the rule. */
   readonly section: string;
 
-  constructor(message: string, { side, section }: { readonly side: Side; readonly section: string }) {
+  constructor(
+    message: string,
+    { side, section }: { readonly side: WsgiViolation['side']; readonly section: string },
+  ) {
     super(`${message} (PEP 3333, "${section}"; broken by the ${side})`);
     this.side = side;
     this.section = section;
   }
 }
+
+export type Side = WsgiViolation['side'];
 
 /** What a check does when it finds something: `application.breaks('start', 'The status …')`. */
 class Party {

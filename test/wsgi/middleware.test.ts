@@ -4,7 +4,7 @@ import { accessLog } from '../../src/wsgi/access-log.ts';
 import { compose } from '../../src/wsgi/compose.ts';
 import { mount } from '../../src/wsgi/mount.ts';
 import { requestId } from '../../src/wsgi/request-id.ts';
-import type { Middleware } from '../../src/wsgi/types.ts';
+import type { Application, Chunk, Middleware } from '../../src/wsgi/types.ts';
 import { validator } from '../../src/wsgi/validator.ts';
 import { BODY_KINDS } from './body-kinds.ts';
 import { FakeExchange } from './fake-exchange.ts';
@@ -31,6 +31,35 @@ class Leaving extends FakeExchange {
   }
 }
 
+/** A source as `events.on` is one: to end it does not wait for the next part. */
+class Endless implements AsyncIterator<Chunk> {
+  readonly #notes: string[];
+  readonly #asked: () => void;
+
+  constructor(notes: string[], asked: () => void) {
+    this.#notes = notes;
+    this.#asked = asked;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Chunk> {
+    return this;
+  }
+
+  next(): Promise<never> {
+    setImmediate(this.#asked);
+    return new Promise(() => undefined);
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#notes.push('return');
+    return { done: true, value: undefined };
+  }
+
+  close(): void {
+    this.#notes.push('close');
+  }
+}
+
 describe.each(Object.entries(MIDDLEWARE))('%s', (_, middleware) => {
   test.each(Object.entries(BODY_KINDS))('%s passes as it is', async (_kind, makeApp) => {
     const notes: [string[], string[]] = [[], []];
@@ -47,6 +76,17 @@ describe.each(Object.entries(MIDDLEWARE))('%s', (_, middleware) => {
     const wrapped = await runApp(middleware(makeApp(notes[1])), new Leaving());
     expect(withoutId(wrapped.calls)).toEqual(bare.calls);
     expect(notes[1]).toEqual(notes[0]);
+  });
+
+  test('return arrives while a part is awaited that never comes', async () => {
+    const exchange = new FakeExchange();
+    const notes: string[] = [];
+    const app: Application = (_environ, startResponse) => {
+      startResponse('200 OK', [['Content-Type', 'text/plain']]);
+      return new Endless(notes, () => exchange.leave());
+    };
+    await runApp(middleware(app), exchange);
+    expect(notes).toEqual(['return', 'close']);
   });
 
   test('what the application throws arrives', async () => {
