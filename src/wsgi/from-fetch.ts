@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http';
 import { inspect } from 'node:util';
 import { HOP_BY_HOP } from '../http/grammar.ts';
+import { nodeHttp } from './node-http.ts';
 import { requestHeaders } from './request-headers.ts';
 import { requestTarget } from './request-target.ts';
 import type { Application, Body, Environ, Header } from './types.ts';
@@ -23,7 +23,7 @@ export function fromFetch(handler: FetchHandler | { readonly fetch: FetchHandler
     const response = await fetch(toRequest(environ));
     checkResponse(response);
     const { status, statusText } = response;
-    startResponse(`${status} ${statusText || (STATUS_CODES[status] ?? '')}`, headersOf(response));
+    startResponse(`${status} ${statusText || (nodeHttp().STATUS_CODES[status] ?? '')}`, headersOf(response));
     return response.body === null ? [] : bodyOf(response.body);
   };
 }

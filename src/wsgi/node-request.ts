@@ -1,5 +1,6 @@
-import { IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { nodeHttp } from './node-http.ts';
 import type { NodeSocket } from './node-socket.ts';
 import { requestHeaders } from './request-headers.ts';
 import { requestTarget } from './request-target.ts';
@@ -10,7 +11,7 @@ const PIECE = 64 * 1024;
 
 /** The request as Node's own class, whose body is read as the listener asks for it. */
 export function makeRequest(environ: Environ, socket: NodeSocket): IncomingMessage {
-  const request = new IncomingMessage(socket as unknown as Socket);
+  const request = new (nodeHttp().IncomingMessage)(socket as unknown as Socket);
   const raw = [...requestHeaders(environ)].flat();
   const { SERVER_PROTOCOL: protocol } = environ;
   return Object.assign(request, {

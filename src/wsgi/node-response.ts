@@ -1,20 +1,13 @@
-import {
-  type IncomingMessage,
-  type OutgoingHttpHeader,
-  type OutgoingHttpHeaders,
-  ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { HOP_BY_HOP } from '../http/grammar.ts';
+import { nodeHttp } from './node-http.ts';
 import type { NodeSocket } from './node-socket.ts';
 import type { Environ, Header } from './types.ts';
 
 type Callback = (error?: Error | null) => void;
 type Given = string | Uint8Array;
 type HeadFields = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
-
-const own = ServerResponse.prototype;
 
 /**
  * Node's own response, all of whose events and rules are the real ones; what it would write in HTTP goes nowhere. Its head
@@ -29,6 +22,7 @@ export class NodeResponse {
   /** `200 OK` */
   status = '';
   fields: Header[] = [];
+  readonly #own = nodeHttp().ServerResponse.prototype;
   readonly #environ: Environ;
   readonly #socket: NodeSocket;
   #parts: Buffer[] = [];
@@ -44,7 +38,7 @@ export class NodeResponse {
   ) {
     this.#environ = environ;
     this.#socket = socket;
-    this.response = new ServerResponse(request);
+    this.response = new (nodeHttp().ServerResponse)(request);
     this.head = new Promise((resolve, reject) => {
       this.#onHead = resolve;
       this.#onBroken = reject;
@@ -77,7 +71,7 @@ export class NodeResponse {
       writeHead: (code: number, reason?: string | HeadFields, fields?: HeadFields) =>
         this.#writeHead(code, { reason, fields }),
       flushHeaders: () => {
-        own.flushHeaders.call(response);
+        this.#own.flushHeaders.call(response);
         this.#onHead();
       },
       write: (chunk: Given, encoding?: BufferEncoding | Callback, callback?: Callback) =>
@@ -134,9 +128,9 @@ export class NodeResponse {
     const given = typeof reason === 'string' ? fields : reason;
     // Those that are given here only would be known to the bytes alone.
     if (given !== undefined && !response.headersSent) setAll(response, given);
-    if (typeof reason === 'string') own.writeHead.call(response, code, reason as never);
-    else own.writeHead.call(response, code);
-    const text = response.statusMessage || (STATUS_CODES[response.statusCode] ?? '');
+    if (typeof reason === 'string') this.#own.writeHead.call(response, code, reason as never);
+    else this.#own.writeHead.call(response, code);
+    const text = response.statusMessage || (nodeHttp().STATUS_CODES[response.statusCode] ?? '');
     this.status = `${response.statusCode} ${text}`;
     this.fields = [...fieldsOf(response)];
     return response;
@@ -152,7 +146,7 @@ export class NodeResponse {
     const { response } = this;
     const { encoding, callback } = sort(given);
     const isOpen = !response.writableEnded && !response.destroyed;
-    const flowing = own.write.call(response, chunk, encoding ?? 'utf8', callback);
+    const flowing = this.#own.write.call(response, chunk, encoding ?? 'utf8', callback);
     if (!flowing) this.#needsDrain = true;
     if (isOpen) this.#add(chunk, encoding);
     return flowing;
@@ -170,8 +164,8 @@ export class NodeResponse {
     const last = typeof chunk === 'function' ? null : (chunk ?? null);
     const { encoding, callback } =
       typeof chunk === 'function' ? { encoding: undefined, callback: chunk } : sort(given);
-    if (last === null) (own.end as (done?: Callback) => void).call(response, callback);
-    else own.end.call(response, last, encoding ?? 'utf8', callback);
+    if (last === null) (this.#own.end as (done?: Callback) => void).call(response, callback);
+    else this.#own.end.call(response, last, encoding ?? 'utf8', callback);
     if (isOpen) this.#add(last ?? '', encoding);
     return response;
   }
