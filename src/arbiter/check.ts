@@ -7,7 +7,7 @@ import { describeEnd, type End, workerEnvironment } from './children.ts';
 import { title } from './fleet.ts';
 import { describeFailure } from './journal.ts';
 import { resolveRights } from './rights.ts';
-import { describeRuntime, findRuntime } from './runtime.ts';
+import { describeRuntime, environmentOf, findRuntime } from './runtime.ts';
 import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 
 /**
@@ -19,7 +19,7 @@ export async function checkApplication(settings: Settings): Promise<number> {
   const rights = resolveRights(settings);
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
   const runtime = await findRuntime(settings, { env, rights });
-  const { said, end } = await load(settings, { rights, env, runtime });
+  const { said, end } = await load(settings, { rights, env: environmentOf(runtime, env), runtime });
   if (said?.event === 'loaded') {
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
     process.stdout.write(`${describeRuntime(runtime)}\n`);

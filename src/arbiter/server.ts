@@ -19,7 +19,7 @@ import { Orders } from './orders.ts';
 import { PidFile } from './pidfile.ts';
 import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
-import { describeRuntime, findRuntime, pythonOf } from './runtime.ts';
+import { describeRuntime, environmentOf, findRuntime, pythonOf } from './runtime.ts';
 import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
 import { type Call, ownCall } from './successor.ts';
@@ -279,5 +279,6 @@ function addressesOf({ settings, sources }: Loaded, sockets: readonly InheritedS
 /** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */
 async function setUp(settings: Settings, rights: Rights | null): Promise<Setup> {
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  return { settings, env, runtime: await findRuntime(settings, { env, rights }) };
+  const runtime = await findRuntime(settings, { env, rights });
+  return { settings, env: environmentOf(runtime, env), runtime };
 }
