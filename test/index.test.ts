@@ -8,9 +8,12 @@ test('the public API', () => {
     'WsgiViolation',
     'accessLog',
     'compose',
+    'fromFetch',
+    'fromNode',
     'makeServer',
     'mount',
     'requestId',
+    'toFetch',
     'validator',
   ]);
 });

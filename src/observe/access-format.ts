@@ -6,8 +6,8 @@ import type { Peer, Trace } from '../http/exchange.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
 import { two, zoneOffset } from './log.ts';
 
-/** The common log format with Referer and User-Agent, as of Apache, nginx and gunicorn. */
-export const COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
+/** gunicorn's own. */
+export const DEFAULT_ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
 
 /** One answered, refused or abandoned request. */
 export interface AccessEntry {

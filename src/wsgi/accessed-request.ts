@@ -2,39 +2,46 @@ import type { AccessEntry } from '../observe/access-format.ts';
 import type { Environ } from './types.ts';
 
 /** What the access log says of a request, taken from its `environ` before the application can change that. */
-export class AccessedRequest {
-  readonly head: NonNullable<AccessEntry['head']>;
-  /** As it came, as far as the server told. */
+export class AccessedRequest implements NonNullable<AccessEntry['head']> {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly minor: 0 | 1;
+  /** The request line as it came, as far as the server told. */
   readonly line: string;
   readonly address: string;
+  readonly #environ: Environ;
+  #fields: string[] | null = null;
 
   constructor(environ: Environ) {
-    const method = environ.REQUEST_METHOD;
-    const query = environ.QUERY_STRING;
+    this.method = environ.REQUEST_METHOD;
     // It is decoded already, and the log decodes once more: %25 must stay %25.
-    const path = `${environ.SCRIPT_NAME}${environ.PATH_INFO}`.replaceAll('%', '%25');
-    const target = environ.RAW_URI ?? (query === '' ? path : `${path}?${query}`);
-    this.line = `${method} ${target} ${environ.SERVER_PROTOCOL}`;
+    this.path = `${environ.SCRIPT_NAME}${environ.PATH_INFO}`.replaceAll('%', '%25');
+    this.query = environ.QUERY_STRING;
+    this.minor = environ.SERVER_PROTOCOL === 'HTTP/1.0' ? 0 : 1;
+    const target = environ.RAW_URI ?? (this.query === '' ? this.path : `${this.path}?${this.query}`);
+    this.line = `${this.method} ${target} ${environ.SERVER_PROTOCOL}`;
     this.address = environ.REMOTE_ADDR ?? '';
-    this.head = {
-      method,
-      path,
-      query,
-      minor: environ.SERVER_PROTOCOL === 'HTTP/1.0' ? 0 : 1,
-      // Few formats ask for any of them.
-      get fields() {
-        return fieldsOf(environ);
-      },
-    };
+    this.#environ = environ;
+  }
+
+  /** Made once, and only for a format that asks for any of them: several atoms of the usual one do. */
+  get fields(): string[] {
+    this.#fields ??= fieldsOf(this.#environ);
+    return this.#fields;
   }
 }
 
-const FIELD = /^(?:HTTP_(.+)|(CONTENT_(?:TYPE|LENGTH)))$/;
-
 function fieldsOf(environ: Environ): string[] {
-  return Object.entries(environ).flatMap(([key, value]) => {
-    const [, name, own] = FIELD.exec(key) ?? [];
-    const field = name ?? own;
-    return field === undefined ? [] : [field.toLowerCase().replaceAll('_', '-'), String(value)];
-  });
+  const fields: string[] = [];
+  for (const key in environ) {
+    const isOwn = key === 'CONTENT_TYPE' || key === 'CONTENT_LENGTH';
+    if (isOwn || key.startsWith('HTTP_'))
+      fields.push(fieldName(isOwn ? key : key.slice(5)), String(environ[key]));
+  }
+  return fields;
+}
+
+function fieldName(key: string): string {
+  return key.toLowerCase().replaceAll('_', '-');
 }

@@ -8,8 +8,10 @@ import { GONE, Response, toBuffer } from './response.ts';
 import type { Application, Body, Chunk, Environ, ErrorStream, Header } from './types.ts';
 
 export interface RunOptions {
-  /** Takes what is written to `wsgi.errors`, and the stack of an application that failed. */
+  /** Takes what is written to `wsgi.errors`, as it is. */
   readonly errors: (text: string) => void;
+  /** Takes the stack of an application that failed; `errors` when not given. */
+  readonly report?: (text: string) => void;
   /** For `SERVER_SOFTWARE`. */
   readonly serverSoftware: string;
   /** `wsgi.multiprocess`: other processes run the same application. */
@@ -20,12 +22,13 @@ const EMPTY = Buffer.alloc(0);
 
 /**
  * Runs the application for one request by the rules of PEP 3333, and gives back the request body. What the
- * application throws is told to `errors`, and the client gets a 500, or is cut when the head has been sent.
+ * application throws is told to `report`, and the client gets a 500, or is cut when the head has been sent.
  * @returns when the application's iterable has been closed; never rejects.
  */
 export async function runApplication(app: Application, call: Call, options: RunOptions): Promise<void> {
   const { exchange } = call;
-  const report = (problem: unknown) => options.errors(describe(call.title, problem));
+  const tell = options.report ?? options.errors;
+  const report = (problem: unknown) => tell(describe(call.title, problem));
   let environ: Environ | undefined;
   const input = new BodyInput(exchange.body, () => environ?.CONTENT_TYPE);
   const response = new Response(exchange, report);
