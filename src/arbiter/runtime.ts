@@ -44,3 +44,8 @@ export function programOf({ kind }: Runtime): string {
 export function pythonOf({ kind, path }: Runtime): string {
   return kind === 'python' ? path : '';
 }
+
+/** The interpreter of one of them, for small tasks of the server itself; empty when nobody needs one. */
+export function anyPython(runtimes: readonly Runtime[]): string {
+  return runtimes.map(pythonOf).find((path) => path !== '') ?? '';
+}
