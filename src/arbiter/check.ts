@@ -1,7 +1,7 @@
 /** `--check-config`: loads the application in a worker process of its own, and says whether it can be. */
 
-import { type Mount, mountsOf } from '../config/mounts.ts';
-import type { Settings } from '../config/options.ts';
+import { mountsOf } from '../config/mounts.ts';
+import type { Mount, Settings } from '../config/options.ts';
 import type { FromWorker } from '../messages.ts';
 import { openLogFile } from '../observe/log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
@@ -37,7 +37,7 @@ async function checkApplication({ prefix, settings }: Mount, of: string): Promis
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
     process.stdout.write(`${describeRuntime(runtime)}\n`);
     process.stdout.write(
-      `Application${of} ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
+      `Application${of === '' ? '' : `${of}:`} ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
     );
     return 0;
   }

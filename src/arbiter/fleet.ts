@@ -298,7 +298,7 @@ export class Fleet {
   }
 
   #named(): Settings {
-    return { ...this.#settings, name: title(this.#settings) };
+    return { ...this.#settings, mount: [], name: title(this.#settings) };
   }
 }
 

@@ -124,7 +124,10 @@ export class Journal {
     if (told === undefined || told.loaded === null) return;
     const { app, framework, found, mounts, mountsWhy } = told.loaded;
     const version = framework === '' ? '' : ` (${framework})`;
-    const lines = [`Application${this.#of(pool)} ${app}${version}${found === '' ? '' : `, ${found}`}`];
+    const of = this.#of(pool);
+    const lines = [
+      `Application${of === '' ? '' : `${of}:`} ${app}${version}${found === '' ? '' : `, ${found}`}`,
+    ];
     for (const { prefix, folders } of mounts) {
       lines.push(
         `Static files ${prefix} from ${folders.join(', ')}${mountsWhy === '' ? '' : ` (${mountsWhy})`}`,

@@ -110,8 +110,7 @@ export class Reloads {
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const texts = ended.map((each) => this.#describe(each, seconds));
     const done = texts.join('\n');
-    if (failed.length > 0 && failed.length < ended.length) this.#tellEach(ended, texts);
-    else this.#tell(failed.length === 0, done);
+    for (const [i, { failure }] of ended.entries()) this.#tell(failure === null, texts[i] ?? '');
     const text = restart === '' || failed.length > 0 ? done : `${done}. ${restart}`;
     return { ok: failed.length === 0, text };
   }
@@ -135,10 +134,6 @@ export class Reloads {
       return `Reloaded: ${what} ${of(pool) === '' ? 'of generation' : 'generation'} ${generation} after ${seconds} s`;
     }
     return `The reload${of(pool)} failed: the new code cannot be loaded. The old one goes on serving.\n${failure}`;
-  }
-
-  #tellEach(ended: readonly Ended[], texts: readonly string[]): void {
-    for (const [i, { failure }] of ended.entries()) this.#tell(failure === null, texts[i] ?? '');
   }
 
   #tell(ok: boolean, text: string): Outcome {

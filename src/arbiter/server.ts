@@ -2,8 +2,8 @@
 import { type Address, parseAddress } from '../config/address.ts';
 import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
 import type { Loaded } from '../config/load.ts';
-import { type Mount, mountsOf } from '../config/mounts.ts';
-import type { Settings } from '../config/options.ts';
+import { mountsOf } from '../config/mounts.ts';
+import type { Mount, Settings } from '../config/options.ts';
 import { count } from '../count.ts';
 import { UserError } from '../errors.ts';
 import type { LogFile } from '../observe/log.ts';
@@ -284,11 +284,12 @@ function setUpAll(settings: Settings, rights: Rights | null): Promise<Setup[]> {
   return Promise.all(
     mountsOf(settings).map(async (mount) => {
       const env = environmentOf(mount);
-      return { ...mount, env, runtime: await findRuntime(mount.settings, { env, rights }) };
+      const { prefix, settings: own } = mount;
+      return { prefix, settings: own, env, runtime: await findRuntime(own, { env, rights }) };
     }),
   );
 }
 
-function environmentOf({ prefix, settings }: Mount): NodeJS.ProcessEnv {
+function environmentOf({ prefix, settings }: Pick<Mount, 'prefix' | 'settings'>): NodeJS.ProcessEnv {
   return workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE, prefix });
 }
