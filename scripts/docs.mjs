@@ -34,6 +34,12 @@ const PAGES = [
     render: 'renderSignals',
     marker: 'signals',
   },
+  {
+    page: 'docs/api/README.md',
+    module: 'scripts/api.mjs',
+    render: 'renderApi',
+    marker: null,
+  },
 ];
 
 /**
@@ -47,7 +53,8 @@ export async function updateDocs({ root = ROOT, write = false } = {}) {
     const code = await import(pathToFileURL(join(root, module)).href);
     const path = join(root, page);
     const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
-    const after = marker === null ? code[render]() : between(before, { marker, page, text: code[render]() });
+    const text = code[render](root);
+    const after = marker === null ? text : between(before, { marker, page, text });
     if (after === before) continue;
     if (write) writeFileSync(path, after);
     changed.push(

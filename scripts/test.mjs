@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
+import { makeNodes } from './nodes.mjs';
 import { findMissing, summarize } from './report.mjs';
 import { makeVenv } from './venv.mjs';
 
@@ -20,11 +21,12 @@ const say = (line) => console.error(line);
 function test(args) {
   build({ say });
   const withoutVenv = makeVenv(ROOT, { say });
+  const withoutNodes = makeNodes(ROOT, { say });
   rmSync(REPORT, { force: true });
   mkdirSync(dirname(REPORT), { recursive: true });
   const status = runVitest(args);
   const report = existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : null;
-  const missing = findMissing(ROOT, withoutVenv);
+  const missing = [...findMissing(ROOT, withoutVenv), ...(withoutNodes === null ? [] : [withoutNodes])];
   const lines = summarize(report, { root: ROOT, missing, ok: status === 0 });
   for (const line of lines) console.log(line);
   writeFileSync(SUMMARY, `${lines.at(-1)}\n`);

@@ -3,6 +3,7 @@
  * `docs/configuration.md` and the type `Settings`. gunicorn's flags that are not options here have their
  * rows in `gunicorn.ts`.
  */
+import { DEFAULT_ACCESS_FORMAT } from '../observe/access-format.ts';
 import type { Value, ValueType } from './values.ts';
 
 /** Where an option of gunicorn's stands with us; `ours` for what gunicorn does not have. */
@@ -608,7 +609,7 @@ export const OPTIONS = {
   accessLogformat: {
     name: 'access-logformat',
     type: 'text',
-    default: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
+    default: DEFAULT_ACCESS_FORMAT,
     placeholder: 'FORMAT',
     section: 'Logs',
     reloadable: true,

@@ -173,8 +173,7 @@ export class Crew {
     const { lane, peer } = place;
     if (lane.isParallel) {
       // Perhaps it is stuck: until it answers it gets nothing, and what it has not begun runs elsewhere.
-      this.#events.onHeld(lane);
-      lane.ping();
+      this.doubt(lane);
       if (lane.inFlight > 1) peer.recall(lane);
       return this.#overdue.begin(job, place);
     }
@@ -182,6 +181,12 @@ export class Crew {
     // Nothing may be started where an exception has torn through; those behind it run elsewhere.
     if (lane.inFlight > lane.capacity) peer.recall(lane);
     this.#overdue.begin(job, place);
+  }
+
+  /** It seems not to read what it is sent: until it answers it gets nothing more. */
+  doubt(lane: Lane): void {
+    this.#events.onHeld(lane);
+    if (!lane.pinged) lane.ping();
   }
 
   /** A request has left its lane: answered, or `lost`, with its worker or because it was taken back. */

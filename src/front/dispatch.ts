@@ -216,6 +216,7 @@ export class Dispatcher {
     const now = this.#deadlines.now();
     this.#recalled.delete(lane);
     this.#queue.done(lane, { count: jobs.length, now, answered: false });
+    if (jobs.length > 0 && lane.isParallel) this.crew.doubt(lane);
     for (const job of jobs) job.onLost({ error: null, unread: true });
     this.#plan();
   }

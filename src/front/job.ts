@@ -276,8 +276,8 @@ export class Job implements LaneJob {
     // One that stands behind others has not begun, and is mostly over in a moment: not worth a signal.
     if (this.#place?.lane.isHead(this) !== true) return;
     // Before its first block the worker has nothing to leave out: that is not worth a signal either, which C code of the
-    // application may take for an error.
-    if (this.#answered) this.#tellAbandoned();
+    // application may take for an error. Where many run side by side there is no signal, and what is awaited can be given up.
+    if (this.#answered || this.#place.lane.isParallel) this.#tellAbandoned();
     this.#events.watch(this);
   }
 

@@ -187,10 +187,9 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** Lanes whose head is slow, and others behind it: each is given once for one head. */
   *recalls(now: number): Generator<L> {
-    const isAnyIdle = this.#isAnyIdle;
     for (const [lane, load] of this.#loads) {
       if (load.recalled || now - load.since < SLOW_MS || !isShared(load)) continue;
-      if (load.capacity > 1 && !isAnyIdle) continue;
+      if (load.capacity > 1 && !this.#isFreerThan(load)) continue;
       load.recalled = true;
       yield lane;
     }
@@ -204,9 +203,9 @@ export class Queue<R extends Waiter<R>, L> {
     return false;
   }
 
-  /** Whether some lane has nothing to do. */
-  get #isAnyIdle(): boolean {
-    return this.#idle.some((lane) => this.#loads.get(lane)?.running === 0);
+  /** Whether another lane would be a better place: one that is at half as much, at most, keeps up where this one does not. */
+  #isFreerThan({ running }: Load): boolean {
+    return this.#idle.some((lane) => (this.#loads.get(lane)?.running ?? running) * 2 <= running);
   }
 
   /** The next assignment, or null when nothing waits or nothing can be given out. */
@@ -258,6 +257,8 @@ export class Queue<R extends Waiter<R>, L> {
     const load = this.#loads.get(lane) as Load;
     if (load.running === 0) load.since = now;
     load.running++;
+    // Side by side with those that have begun, it may be the first that has not.
+    if (load.capacity > 1) load.recalled = false;
     load.alone = load.capacity === 1 && !request.shares;
     if (load.running === load.capacity) this.#idle.splice(this.#idle.lastIndexOf(lane), 1);
   }

@@ -63,8 +63,8 @@ export class Lane {
   #error: FrameError | null = null;
   #pinged = false;
   #unread = false;
-  /** The last bytes that were written are a request's: should any be unread, so is that. */
-  #endsInRequest = false;
+  /** Id of the request whose frame was written last: should any bytes be unread, so is that. 0 after any other frame. */
+  #last = 0;
 
   constructor(options: LaneOptions) {
     const { socket, decoder, order, onClose } = options;
@@ -78,13 +78,15 @@ export class Lane {
     this.#onAnswered = options.onAnswered;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-      this.#unread = this.#endsInRequest && (code === 'ECONNRESET' || code === 'EPIPE');
+      this.#unread = code === 'ECONNRESET' || code === 'EPIPE';
     });
     socket.on('close', () => {
       const lost = this.#jobs.splice(0);
-      this.#ids.length = 0;
+      const ids = this.#ids.splice(0);
+      // One that was taken back may lie there unread, too, behind one that has begun.
+      const unread = this.#unread && lost.length === 1 && ids[0] === this.#last;
       onClose(this, this.#error);
-      for (const job of lost) job.onLost({ error: this.#error, unread: this.#unread && lost.length === 1 });
+      for (const job of lost) job.onLost({ error: this.#error, unread });
     });
   }
 
@@ -108,14 +110,14 @@ export class Lane {
     this.#ids.push(id);
     this.#jobs.push(job);
     this.#out.push(frame);
-    this.#endsInRequest = true;
+    this.#last = id;
     if (this.#order === 'any' || this.#jobs.length === 1) job.onHead();
   }
 
   /** Takes a frame that is not answered, and leaves with the next one, or with `flush`. */
   tell(frame: Buffer): void {
     this.#out.push(frame);
-    this.#endsInRequest = false;
+    this.#last = 0;
   }
 
   /** Writes what was sent: one system call wakes the worker once for all of it. */
@@ -163,6 +165,7 @@ export class Lane {
 
   ping(): void {
     this.#pinged = true;
+    this.#last = 0;
     this.#socket.write(encodeFrame({ kind: KIND.PING, id: 0 }));
   }
 
@@ -191,7 +194,9 @@ export class Lane {
   /** One whose last frame has come is not asked for anything any more. */
   #ask(kind: number, job: LaneJob): void {
     const id = this.#ids[this.#jobs.indexOf(job)];
-    if (id !== undefined && this.#socket.writable) this.#socket.write(encodeFrame({ kind, id }));
+    if (id === undefined || !this.#socket.writable) return;
+    this.#last = 0;
+    this.#socket.write(encodeFrame({ kind, id }));
   }
 
   destroy(): void {

@@ -6,6 +6,9 @@ import type { Peer, Trace } from '../http/exchange.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
 import { two, zoneOffset } from './log.ts';
 
+/** gunicorn's own. */
+export const DEFAULT_ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"';
+
 /** One answered, refused or abandoned request. */
 export interface AccessEntry {
   /** Null when the head could not be read. */

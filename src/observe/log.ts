@@ -18,6 +18,8 @@ export type Logger = {
 /** A log that can be moved, and made more or less talkative. */
 export type LogFile = Logger & {
   level: LogLevel;
+  /** Writes what an application says: as it is, and whatever the level. Never throws. */
+  write(text: string): void;
   /** After a rotation: goes on in the file that has this path now. @throws UserError when it cannot be opened. */
   reopen(path: string): void;
 };
@@ -50,6 +52,9 @@ export function createLogger(options: { fd: number; level: LogLevel }): LogFile 
     },
     set level(level) {
       lowest = LOG_LEVELS.indexOf(level);
+    },
+    write(text) {
+      sink.write(text);
     },
     reopen(path) {
       if (path !== '-') sink.move(openLogFile(path));

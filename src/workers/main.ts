@@ -8,6 +8,7 @@ import { inspect } from 'node:util';
 import type { FromWorker, WorkerStart } from '../messages.ts';
 import { createLogger, type LogFile, type LogLevel } from '../observe/log.ts';
 import { type Entry, EntryError, loadEntry } from './entry.ts';
+import { describeLoadFailure } from './load-failure.ts';
 import { NodeWorker } from './node-worker.ts';
 import { Watcher } from './watcher.ts';
 
@@ -46,22 +47,24 @@ async function load(start: WorkerStart): Promise<Entry> {
     return entry;
   } catch (error) {
     const known = error instanceof EntryError;
+    const where = { spec: start.app, folder: start.chdir };
     say({
       event: 'failed',
       code: known ? error.code : 'import-failed',
       message: known ? error.message : `${start.app} cannot be loaded.`,
-      traceback: known && error.cause === undefined ? '' : inspect(known ? error.cause : error),
+      traceback:
+        known && error.cause === undefined ? '' : describeLoadFailure(known ? error.cause : error, where),
     });
     process.exit(3);
   }
 }
 
 /** Node prints the stack and ends the process, unless the application has a handler of its own: that stays so. */
-function tellOfItsEnd({ worker, errorLogfile, captured }: WorkerStart, log: LogFile): void {
+function tellOfItsEnd({ worker, errorLogfile, captured, errorLog }: WorkerStart, log: LogFile): void {
   process.on('uncaughtExceptionMonitor', (error, origin) => {
     const what = origin === 'unhandledRejection' ? 'A promise was rejected and nobody caught it' : 'Uncaught';
-    // On standard error it stands anyway.
-    const isTold = errorLogfile === '' || captured;
+    // On standard error it stands anyway; where that leads to a log, only until the log is moved.
+    const isTold = errorLogfile === '' || (captured && log.fd === errorLog);
     log.error(`Worker ${worker}: ${what}: ${isTold ? String(error) : inspect(error)}`);
   });
 }

@@ -25,6 +25,18 @@ export interface NodeWorkerOptions {
   readonly log: LogFile;
 }
 
+/** Standard output and error lead to the log, and Node cannot move descriptors: console.log() is led there itself. */
+function followLog(log: LogFile): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.write = (chunk: Uint8Array | string, ...rest: readonly unknown[]) => {
+      log.write(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
+      const done = rest.find((each) => typeof each === 'function');
+      if (done !== undefined) process.nextTick(done);
+      return true;
+    };
+  }
+}
+
 /** A loaded application, served to one front after another until the front says DRAIN. */
 export class NodeWorker {
   readonly #options: NodeWorkerOptions;
@@ -70,7 +82,8 @@ export class NodeWorker {
   #run(call: FrontCall): Promise<void> {
     const { start, entry, log } = this.#options;
     return runApplication(entry.application, call, {
-      errors: (text) => log.error(text),
+      errors: (text) => log.write(text),
+      report: (text) => log.error(text),
       serverSoftware: start.serverSoftware,
       multiprocess: start.multiprocess,
     });
@@ -96,7 +109,9 @@ export class NodeWorker {
   #reopen(): void {
     const { start, log } = this.#options;
     try {
-      if (start.errorLogfile !== '') log.reopen(start.errorLogfile);
+      if (start.errorLogfile === '') return;
+      log.reopen(start.errorLogfile);
+      if (start.captured) followLog(log);
     } catch (error) {
       log.error((error as Error).message);
     }

@@ -28,7 +28,9 @@ export interface ServerOptions extends Partial<ConnectionOptions> {
  * requests that come before `handleRequest` or `serveForever` wait. A port that is taken is told by the promises
  * of `ready`, `serveForever` and `handleRequest`.
  *
- *     await makeServer('', 8000, app).serveForever();
+ * ```ts
+ * await makeServer('', 8000, app).serveForever();
+ * ```
  *
  * @param host Address or name to listen on; empty for every address of this machine.
  * @param port Port, or 0 for any free one: then `serverPort` says which, once it is `ready`.
@@ -40,7 +42,7 @@ export function makeServer(
   app: Application,
   options: ServerOptions = {},
 ): WsgiServer {
-  return new WsgiServer({ host, port, app, settings: { ...CONNECTION_DEFAULTS, ...options } });
+  return new AppServer({ host, port, app, settings: { ...CONNECTION_DEFAULTS, ...options } });
 }
 
 interface Parts {
@@ -51,8 +53,23 @@ interface Parts {
 }
 
 /** Made by {@link makeServer}. */
-export class WsgiServer implements AsyncDisposable {
+export interface WsgiServer extends AsyncDisposable {
   /** Fulfilled when it listens. Rejected with a {@link UserError} when it cannot, which says what to do. */
+  readonly ready: Promise<void>;
+  /** The port it listens on. @throws {Error} for port 0 while it is not `ready`. */
+  readonly serverPort: number;
+  /** Answers one request, the next that comes; returns when the application is through with it. */
+  handleRequest(): Promise<void>;
+  /** Answers requests as they come, those of different clients side by side; returns after `shutdown`. */
+  serveForever(): Promise<void>;
+  /**
+   * Accepts no more, finishes the answers under way, and closes every connection. `await using` calls it.
+   * @param graceMs After so many milliseconds the connections that are left are cut. Default 30,000.
+   */
+  shutdown(graceMs?: number): Promise<void>;
+}
+
+class AppServer implements WsgiServer {
   readonly ready: Promise<void>;
   readonly #server = createServer({ allowHalfOpen: true, noDelay: true });
   readonly #host: string;
@@ -87,7 +104,6 @@ export class WsgiServer implements AsyncDisposable {
     });
   }
 
-  /** The port it listens on. @throws {Error} for port 0 while it is not `ready`. */
   get serverPort(): number {
     const address = this.#server.address();
     if (typeof address === 'object' && address !== null) return address.port;
@@ -95,14 +111,12 @@ export class WsgiServer implements AsyncDisposable {
     throw new Error('The port is not known: await `ready` first, and ask before `shutdown`.');
   }
 
-  /** Answers one request, the next that comes; returns when the application is through with it. */
   async handleRequest(): Promise<void> {
     await this.ready;
     const exchange = this.#take() ?? (await this.#next());
     if (exchange !== null) await this.#run(exchange);
   }
 
-  /** Answers requests as they come, those of different clients side by side; returns after `shutdown`. */
   async serveForever(): Promise<void> {
     await this.ready;
     this.#serving = true;
@@ -110,10 +124,6 @@ export class WsgiServer implements AsyncDisposable {
     await this.#ended;
   }
 
-  /**
-   * Accepts no more, finishes the answers under way, and closes every connection.
-   * @param graceMs After so many milliseconds the connections that are left are cut.
-   */
   shutdown(graceMs = 30_000): Promise<void> {
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;

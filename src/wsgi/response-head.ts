@@ -1,9 +1,13 @@
 /** What an application may say as status and headers (PEP 3333, "The start_response() Callable"). */
 import { HOP_BY_HOP, TOKEN } from '../http/grammar.ts';
 import type { Fields } from '../http/types.ts';
+import { kindOf } from './kind.ts';
 import type { Header } from './types.ts';
 
-/** Line ends would begin a header or response of the application's user (response splitting). */
+/**
+ * Line ends would begin a header or response of the application's user (response splitting). Deviation from the
+ * PEP, which forbids every control character: RFC 9110 §5.5 lets a tab stand in a value, and it does no harm.
+ */
 const CONTROLS = /[\0-\x08\x0a-\x1f\x7f]/;
 const BEYOND_LATIN1 = /[^\0-\xff]/;
 /** 1xx is not the end of a request: what follows would be taken for the next answer. */
@@ -14,7 +18,7 @@ const STATUS = /^[2-9]\d\d(?: |$)/;
  * @throws {TypeError} when it is not of the form `200 OK`.
  */
 export function checkStatus(status: unknown): string {
-  if (typeof status !== 'string') throw new TypeError(`The status must be a string, not ${typeof status}.`);
+  if (typeof status !== 'string') throw new TypeError(`The status must be a string, not ${kindOf(status)}.`);
   if (!STATUS.test(status) || CONTROLS.test(status) || BEYOND_LATIN1.test(status)) {
     throw new TypeError(`The status must be like "200 OK" (PEP 3333), not ${JSON.stringify(status)}.`);
   }
@@ -27,7 +31,8 @@ export function checkStatus(status: unknown): string {
  * and for hop-by-hop headers.
  */
 export function checkHeaders(headers: readonly Header[]): Fields {
-  if (!Array.isArray(headers)) throw new TypeError('The headers must be an array of [name, value].');
+  if (!Array.isArray(headers))
+    throw new TypeError(`The headers must be an array of [name, value], not ${kindOf(headers)}.`);
   const fields: Fields = [];
   for (const header of headers as readonly unknown[]) {
     if (!Array.isArray(header) || header.length !== 2) {

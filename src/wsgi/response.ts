@@ -1,5 +1,6 @@
 import type { Fields } from '../http/types.ts';
 import type { Answering } from './call.ts';
+import { kindOf } from './kind.ts';
 import { checkHeaders, checkStatus, contentLength } from './response-head.ts';
 import type { Chunk, ExcInfo, Header, Write } from './types.ts';
 
@@ -22,6 +23,7 @@ export class Response {
   #sent = false;
   #complete = false;
   #overrun = false;
+  #clientLeft: boolean;
   #abandon: (() => void) | null = null;
   /** Made when somebody asks for it: few do, and it costs as much as the rest of a small answer. */
   #controller: AbortController | null = null;
@@ -29,7 +31,9 @@ export class Response {
   constructor(exchange: Answering, report: (problem: unknown) => void) {
     this.#exchange = exchange;
     this.#report = report;
+    this.#clientLeft = exchange.gone;
     exchange.onGone = () => {
+      this.#clientLeft = !this.#complete;
       this.#controller?.abort();
       this.#abandon?.();
     };
@@ -39,9 +43,14 @@ export class Response {
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
-      if (this.#exchange.gone && !this.#complete) this.#controller.abort();
+      if (this.gone) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  /** Whether that signal is, or would be, aborted. */
+  get gone(): boolean {
+    return this.#clientLeft;
   }
 
   /** A 103 ahead of the answer; nothing once that has begun. */
@@ -56,8 +65,9 @@ export class Response {
   }
 
   start(status: string, headers: readonly Header[], excInfo?: ExcInfo): Write {
-    if (excInfo !== undefined && this.#sent) throw excInfo;
-    if (excInfo === undefined && this.#fields !== null) {
+    const isCaught = excInfo !== undefined && excInfo !== null;
+    if (isCaught && this.#sent) throw excInfo;
+    if (!isCaught && this.#fields !== null) {
       throw new Error('startResponse was called a second time without excInfo (PEP 3333).');
     }
     const checked = checkStatus(status);
@@ -129,5 +139,5 @@ export function toBuffer(chunk: Chunk | undefined): Buffer {
   if (typeof chunk === 'string') return Buffer.from(chunk);
   if (Buffer.isBuffer(chunk)) return chunk;
   if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  throw new TypeError(`A part of the body must be a Uint8Array or a string, not ${typeof chunk}.`);
+  throw new TypeError(`A part of the body must be a Uint8Array or a string, not ${kindOf(chunk)}.`);
 }

@@ -3,12 +3,15 @@ import { HttpError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { describeFailure } from './failure.ts';
 import { BodyInput } from './input.ts';
+import { isPromise } from './kind.ts';
 import { GONE, Response, toBuffer } from './response.ts';
 import type { Application, Body, Chunk, Environ, ErrorStream, Header } from './types.ts';
 
 export interface RunOptions {
-  /** Takes what is written to `wsgi.errors`, and the stack of an application that failed. */
+  /** Takes what is written to `wsgi.errors`, as it is. */
   readonly errors: (text: string) => void;
+  /** Takes the stack of an application that failed; `errors` when not given. */
+  readonly report?: (text: string) => void;
   /** For `SERVER_SOFTWARE`. */
   readonly serverSoftware: string;
   /** `wsgi.multiprocess`: other processes run the same application. */
@@ -19,17 +22,19 @@ const EMPTY = Buffer.alloc(0);
 
 /**
  * Runs the application for one request by the rules of PEP 3333, and gives back the request body. What the
- * application throws is told to `errors`, and the client gets a 500, or is cut when the head has been sent.
+ * application throws is told to `report`, and the client gets a 500, or is cut when the head has been sent.
  * @returns when the application's iterable has been closed; never rejects.
  */
 export async function runApplication(app: Application, call: Call, options: RunOptions): Promise<void> {
   const { exchange } = call;
-  const report = (problem: unknown) => options.errors(describe(call.title, problem));
-  const input = new BodyInput(exchange.body);
+  const tell = options.report ?? options.errors;
+  const report = (problem: unknown) => tell(describe(call.title, problem));
+  let environ: Environ | undefined;
+  const input = new BodyInput(exchange.body, () => environ?.CONTENT_TYPE);
   const response = new Response(exchange, report);
   let body: Body | undefined;
   try {
-    const environ = makeEnviron(call, { input, response }, options);
+    environ = makeEnviron(call, { input, response }, options);
     call.seen?.(environ);
     const given = app(environ, (status, headers, excInfo) => response.start(status, headers, excInfo));
     const settled = isPromise(given) ? await response.unlessGone(given) : given;
@@ -49,7 +54,9 @@ export async function runApplication(app: Application, call: Call, options: RunO
 
 /** The client left before the application gave its body: when it comes, it is closed (PEP 3333) and not asked for anything. */
 async function closeLate(given: Body | Promise<Body>, report: (error: unknown) => void): Promise<void> {
-  await quietly(async () => (await given)?.close?.(), report);
+  // What rejects it has been told already (unlessGone).
+  const body = await Promise.resolve(given).catch(() => null);
+  await quietly(() => body?.close?.(), report);
 }
 
 async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
@@ -129,6 +136,7 @@ function makeEnviron(
   environ['wsgi.run_once'] = false;
   environ['wsgi.early_hints'] = (headers: readonly Header[]) => response.hint(headers);
   environ['tunicorn.signal'] = () => response.signal;
+  environ['tunicorn.gone'] = () => response.gone;
   return environ as Environ;
 }
 
@@ -145,8 +153,4 @@ function errorStream(sink: (text: string) => void): ErrorStream {
 function describe(title: string, problem: unknown): string {
   if (typeof problem === 'string') return `${problem}: ${title}\n`;
   return `Error in the application for ${title}:\n${describeFailure(problem)}\n`;
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }

@@ -8,7 +8,10 @@
 /** A part of a response body. Strings are sent in UTF-8; the bytes of an array may not change afterwards. */
 export type Chunk = Uint8Array | string;
 
-/** `wsgi.input`: the request body, which has arrived whole before the application is called. */
+/**
+ * `wsgi.input`: the request body, which has arrived whole before the application is called. Everything begins
+ * where reading stands, and throws once the request is over.
+ */
 export interface InputStream {
   /** The next `size` bytes, fewer at the end; all that is left without `size`, or with a negative one. */
   read(size?: number): Buffer;
@@ -16,7 +19,23 @@ export interface InputStream {
   readline(size?: number): Buffer;
   /** The lines that are left; with `hint`, none is begun once so many bytes have been read. */
   readlines(hint?: number): Buffer[];
+  /** Line by line. */
   [Symbol.iterator](): Iterator<Buffer>;
+  /** All that is left as UTF-8, whatever the Content-Type says, without a byte order mark (as `Request.text`). */
+  text(): Promise<string>;
+  /** All that is left as JSON. @throws {SyntaxError} when it is none. */
+  json(): Promise<unknown>;
+  /**
+   * All that is left as a form, with its files in memory.
+   * @throws {TypeError} when the Content-Type is neither `multipart/form-data` nor
+   * `application/x-www-form-urlencoded`, or the body is not what it says.
+   */
+  formData(): Promise<FormData>;
+  /**
+   * What is left as a byte stream. It reads as it is asked: a long body is never whole in memory, and what is
+   * not taken before `cancel` is left for others. Each time a new view of the same input.
+   */
+  readonly stream: ReadableStream<Uint8Array>;
 }
 
 /** `wsgi.errors`: text for the error log. */
@@ -26,24 +45,47 @@ export interface ErrorStream {
   writelines(lines: Iterable<string>): void;
 }
 
-/** The CGI variables of one request, the `wsgi.*` keys, and whatever a server or middleware adds. */
+/** What `wsgi.file_wrapper` takes: something that gives bytes by `read(size)`, none at its end. */
+export interface FileLike {
+  read(size?: number): Uint8Array;
+  close?(): unknown;
+}
+
+/**
+ * The CGI variables of one request, the `wsgi.*` keys, and whatever a server or middleware adds (PEP 3333,
+ * "environ Variables"). A plain object, made for this request: an application may change it.
+ */
 export interface Environ {
+  /** `GET`, `POST`; never empty. */
   REQUEST_METHOD: string;
   /** Path of the application itself, without a slash at the end; empty at the root. */
   SCRIPT_NAME: string;
   /** Path within the application, percent-decoded to bytes; empty or begins with a slash. */
   PATH_INFO: string;
+  /** What follows the `?`, not decoded; empty without one. */
   QUERY_STRING: string;
   CONTENT_TYPE?: string;
   /** Decimal number of bytes. */
   CONTENT_LENGTH?: string;
+  /** Never empty, but `HTTP_HOST` says better under which name the client asked. */
   SERVER_NAME: string;
+  /** Never empty. */
   SERVER_PORT: string;
   /** `HTTP/1.1` or `HTTP/1.0`. */
   SERVER_PROTOCOL: string;
   SERVER_SOFTWARE?: string;
+  /** Address of the client, behind a trusted proxy the one it names; empty on a UNIX socket. */
   REMOTE_ADDR?: string;
   REMOTE_PORT?: string;
+  /** The CGI variables that PEP 3333 leaves to servers and middleware (RFC 3875 §4.1). */
+  AUTH_TYPE?: string;
+  GATEWAY_INTERFACE?: string;
+  PATH_TRANSLATED?: string;
+  REMOTE_HOST?: string;
+  REMOTE_IDENT?: string;
+  /** Whoever has been authenticated, by middleware or a proxy. */
+  REMOTE_USER?: string;
+  HTTPS?: string;
   /** The request target as it came, not decoded. */
   RAW_URI?: string;
   REQUEST_URI?: string;
@@ -56,6 +98,8 @@ export interface Environ {
   'wsgi.multithread': boolean;
   'wsgi.multiprocess': boolean;
   'wsgi.run_once': boolean;
+  /** Sends a file (PEP 3333, "Optional Platform-Specific File Handling"). Ask whether it is there. */
+  'wsgi.file_wrapper'?: (file: FileLike, blockSize?: number) => Body;
   /** `wsgi.input` ends by itself, so `CONTENT_LENGTH` need not be counted. */
   'wsgi.input_terminated'?: boolean;
   /** Sends headers in a 103 (RFC 8297) ahead of the answer; nothing once that has begun. */
@@ -65,6 +109,13 @@ export interface Environ {
    * deadline: for what the application waits for.
    */
   'tunicorn.signal'?: () => AbortSignal;
+  /**
+   * Whether that signal is, or would be, aborted: for those who only look, since to make a signal costs more than
+   * a small answer.
+   */
+  'tunicorn.gone'?: () => boolean;
+  /** What `requestId` calls this request. */
+  'tunicorn.request_id'?: string;
   /** Header fields of the request: `User-Agent` is `HTTP_USER_AGENT`. */
   [header: `HTTP_${string}`]: string | undefined;
   [key: string]: unknown;
@@ -73,7 +124,10 @@ export interface Environ {
 /** Name and value. */
 export type Header = readonly [name: string, value: string];
 
-/** What was caught, so that an error handler may replace a head that is not yet sent; `undefined` is none. */
+/**
+ * What was caught, so that an error handler may replace a head that is not yet sent; `undefined` and `null` are
+ * none.
+ */
 export type ExcInfo = unknown;
 
 /**

@@ -398,6 +398,83 @@ def fail_after_first_part(environ: Environ, start_response: StartResponse) -> It
     raise RuntimeError("in the middle")
 
 
+# What TypeScript may wait for; here it is there at once, and the bytes are the same.
+
+
+@app
+def promised(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", TEXT)
+    return [b"one", b"two"]
+
+
+@app
+def promised_never_started(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return [b"one"]
+
+
+@app
+def promise_fails(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", TEXT)
+    raise RuntimeError("instead of a body")
+
+
+@app
+def awaited_parts(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    try:
+        start_response("200 OK", TEXT)
+        yield b"one"
+        yield b""
+        yield b"two"
+    finally:
+        environ["wsgi.errors"].write("through with awaited parts\n")
+
+
+@app
+def awaited_parts_fail(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    try:
+        start_response("200 OK", TEXT)
+        yield b"one"
+        raise RuntimeError("in the middle of awaited parts")
+    finally:
+        environ["wsgi.errors"].write("through with failed parts\n")
+
+
+@app
+def awaited_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    write = start_response("200 OK", TEXT)
+    write(b"one")
+    write(b"two")
+    return [b"three"]
+
+
+# Early hints.
+
+
+@app
+def hints(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
+    environ["wsgi.early_hints"]([("Link", "</b.js>; rel=preload"), ("X-A", "caf\xe9")])
+    start_response("200 OK", TEXT)
+    return [b"hello"]
+
+
+@app
+def hints_between(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", TEXT)
+    environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
+    yield b"one"
+    environ["wsgi.early_hints"]([("Link", "</b.js>; rel=preload")])
+    yield b"two"
+
+
+@app
+def hinted_header(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    name, _, value = decoded_query(environ).partition("=")
+    environ["wsgi.early_hints"]([(name, value)])
+    start_response("200 OK", TEXT)
+    return [b"hello"]
+
+
 # environ and wsgi.input.
 
 

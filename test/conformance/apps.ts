@@ -244,6 +244,81 @@ const failures: Record<string, Application> = {
   },
 };
 
+/** What it waits for comes in a later turn of the event loop. */
+const later = () => new Promise((resolve) => setImmediate(resolve));
+
+const awaiting: Record<string, Application> = {
+  promised: async (_, startResponse) => {
+    await later();
+    startResponse('200 OK', TEXT);
+    await later();
+    return ['one', 'two'];
+  },
+  'promised-never-started': async () => {
+    await later();
+    return ['one'];
+  },
+  'promise-fails': async (_, startResponse) => {
+    startResponse('200 OK', TEXT);
+    await later();
+    throw new Error('instead of a body');
+  },
+  async *'awaited-parts'(environ, startResponse) {
+    try {
+      await later();
+      startResponse('200 OK', TEXT);
+      yield 'one';
+      await later();
+      yield '';
+      yield 'two';
+    } finally {
+      environ['wsgi.errors'].write('through with awaited parts\n');
+    }
+  },
+  async *'awaited-parts-fail'(environ, startResponse) {
+    try {
+      startResponse('200 OK', TEXT);
+      yield 'one';
+      await later();
+      throw new Error('in the middle of awaited parts');
+    } finally {
+      environ['wsgi.errors'].write('through with failed parts\n');
+    }
+  },
+  'awaited-write': async (_, startResponse) => {
+    const write = startResponse('200 OK', TEXT);
+    await write('one');
+    await later();
+    await write('two');
+    return ['three'];
+  },
+};
+
+const hints: Record<string, Application> = {
+  hints: (environ, startResponse) => {
+    environ['wsgi.early_hints']?.([['Link', '</a.css>; rel=preload']]);
+    environ['wsgi.early_hints']?.([
+      ['Link', '</b.js>; rel=preload'],
+      ['X-A', 'caf\u00e9'],
+    ]);
+    startResponse('200 OK', TEXT);
+    return ['hello'];
+  },
+  *'hints-between'(environ, startResponse) {
+    startResponse('200 OK', TEXT);
+    environ['wsgi.early_hints']?.([['Link', '</a.css>; rel=preload']]);
+    yield 'one';
+    environ['wsgi.early_hints']?.([['Link', '</b.js>; rel=preload']]);
+    yield 'two';
+  },
+  'hinted-header': (environ, startResponse) => {
+    const [name = '', ...value] = decodedQuery(environ).split('=');
+    environ['wsgi.early_hints']?.([[name, value.join('=')]]);
+    startResponse('200 OK', TEXT);
+    return ['hello'];
+  },
+};
+
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /** Lines with `|` between them. */
@@ -313,6 +388,8 @@ export const APPS: Readonly<Record<string, Application>> = {
   ...heads,
   ...starts,
   ...failures,
+  ...awaiting,
+  ...hints,
   ...inputs,
 };
 

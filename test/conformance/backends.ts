@@ -71,10 +71,10 @@ async function startInProcess(): Promise<Backend> {
   };
 }
 
-/** The whole server, as people run it: arbiter, front, and one Python worker. */
-async function startCommand(python: string): Promise<Backend> {
+/** The whole server, as people run it: arbiter, front, and one worker. */
+async function startCommand(app: string, python: string | null): Promise<Backend> {
   const cwd = dirname(fileURLToPath(import.meta.url));
-  const server = await startTunicorn({ args: ['apps:application'], cwd, python });
+  const server = await startTunicorn({ args: [app], cwd, python });
   return {
     port: server.port,
     logLength: () => server.log().length,
@@ -90,11 +90,16 @@ async function startCommand(python: string): Promise<Backend> {
 
 export const BACKENDS: readonly BackendKind[] = [
   { name: 'makeServer', language: 'typescript', start: startInProcess },
+  {
+    name: `Node worker, ${process.versions.node}`,
+    language: 'typescript',
+    start: () => startCommand('apps.ts:application', null),
+  },
   ...pythons().map(
     ({ path, version }): BackendKind => ({
       name: `Python worker, ${version}`,
       language: 'python',
-      start: () => startCommand(path),
+      start: () => startCommand('apps:application', path),
     }),
   ),
 ];

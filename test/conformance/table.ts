@@ -439,6 +439,57 @@ const FAILURES: readonly Row[] = [
   },
 ];
 
+/** In TypeScript an application may wait, and the bytes are those of one that does not. */
+const AWAITED: readonly Row[] = [
+  { name: 'a body', request: request('promised', 'GET /'), response: whole('onetwo', TEXT) },
+  fails('a body without startResponse', request('promised-never-started', 'GET /')),
+  fails('a failure instead of a body', request('promise-fails', 'GET /'), 'instead of a body'),
+  {
+    name: 'parts, each sent when it is there',
+    request: request('awaited-parts', 'GET /'),
+    response: inChunks(['one', 'two'], TEXT),
+    log: 'through with awaited parts',
+  },
+  {
+    name: 'a failure between two parts',
+    request: request('awaited-parts-fail', 'GET /'),
+    response: begun(['one'], TEXT),
+    ends: 'reset',
+    log: 'through with failed parts',
+  },
+  {
+    name: 'write',
+    request: request('awaited-write', 'GET /'),
+    response: inChunks(['one', 'two', 'three'], TEXT),
+  },
+];
+
+const hint = (...fields: readonly string[]) => message('HTTP/1.1 103 Early Hints', ...fields);
+
+const HINTS: readonly Row[] = [
+  {
+    name: 'each is a 103 ahead of the answer',
+    request: request('hints', 'GET /'),
+    response:
+      hint('Link: </a.css>; rel=preload') +
+      hint('Link: </b.js>; rel=preload', 'X-A: caf\u00e9') +
+      whole('hello', TEXT),
+  },
+  {
+    name: 'none goes out once the answer has begun',
+    request: request('hints-between', 'GET /'),
+    response: hint('Link: </a.css>; rel=preload') + inChunks(['one', 'two'], TEXT),
+  },
+  {
+    name: 'none to HTTP/1.0, which does not know them (RFC 8297 §3)',
+    request: message('GET / HTTP/1.0', 'X-App: hints'),
+    response: whole('hello', TEXT),
+  },
+  ...['Link=%3Ca%3E%0d%0aX-Evil:%201', 'Li%20nk=a', 'Connection=close', 'Content-Length=5'].map((text) =>
+    fails(`${text} is refused`, request('hinted-header', `GET /?${text}`)),
+  ),
+];
+
 /** What `environ` holds for these keys. */
 function sees(
   name: string,
@@ -638,6 +689,8 @@ export const TABLE: Readonly<Record<string, readonly Row[]>> = {
   'status and headers': HEADS,
   'start_response and write': STARTS,
   'failures and close()': FAILURES,
+  'what is awaited': AWAITED,
+  'early hints': HINTS,
   environ: ENVIRON,
   'wsgi.input': INPUT,
 };

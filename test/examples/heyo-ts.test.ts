@@ -1,10 +1,12 @@
-/** The example as people start it, compiled. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** The example as people start it: compiled, and as it is, on every Node that is supported. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
+import { nodes } from '../../scripts/nodes.mjs';
 import { fetchOnce, field } from '../support/client.ts';
-import { cleanEnvironment } from '../support/tunicorn.ts';
+import { cleanEnvironment, ROOT, startTunicorn } from '../support/tunicorn.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/examples/heyo-ts/heyo.js', import.meta.url));
 
@@ -31,8 +33,8 @@ async function start(env: Record<string, string>) {
   return { child, port };
 }
 
-test('answers "Heyo" and environ, and points out vim', async () => {
-  const { port } = await start({ PORT: '0' });
+/** Asks once, and looks at all of the answer. */
+async function expectHeyo(port: number): Promise<void> {
   const answer = await fetchOnce({ port }, '/a%20b?editor=vim&x=1', {
     fields: { 'X-Editor': 'VIM', 'X-Other': 'ed' },
   });
@@ -50,6 +52,47 @@ test('answers "Heyo" and environ, and points out vim', async () => {
   ]);
   const keys = lines.slice(1, -1).map((line) => line.slice(0, line.indexOf(': ')));
   expect(keys).toEqual([...keys].sort());
+}
+
+test('answers "Heyo" and environ, and points out vim', async () => {
+  const { port } = await start({ PORT: '0' });
+  await expectHeyo(port);
+});
+
+describe.each(nodes(ROOT))('on Node $major', ({ path: node }) => {
+  const cwd = join(ROOT, 'examples/heyo-ts');
+
+  // Where it strips types itself nothing has to be imported, and that it is does no harm.
+  const canStrip =
+    spawnSync(node, ['-p', 'process.features.typescript']).stdout.toString().trim() === 'strip';
+  test.each([['--import', 'tunicorn/ts'], ...(canStrip ? [[]] : [])])(
+    'node %s %s heyo.ts',
+    async (...words) => {
+      const flags = words.filter((word) => typeof word === 'string');
+      await using server = await startTunicorn({
+        command: [node, ...flags, 'heyo.ts'],
+        args: [],
+        cwd,
+        env: { PORT: '0' },
+        python: null,
+        ready: 'Listening at ',
+      });
+      await expectHeyo(server.port);
+      expect(await server.stop()).toEqual({ code: 0, signal: null });
+    },
+  );
+
+  test('tunicorn heyo.ts:app', async () => {
+    await using server = await startTunicorn({
+      command: [node, join(ROOT, 'bin/tunicorn')],
+      args: ['heyo.ts:app'],
+      cwd,
+      python: null,
+    });
+    await expectHeyo(server.port);
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+    expect(server.log()).toContain('Application heyo.ts:app (WSGI)');
+  });
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it without a word', async (signal) => {

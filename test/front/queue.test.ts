@@ -90,20 +90,25 @@ test('of lanes that run many at once the one with the least to do comes first', 
   expect(deal(queue, 1)).toEqual(['b8', 'b9', 'b0', 'a1']);
 });
 
-test('what one of these may not have begun is asked back only when another has nothing to do', () => {
+test('what one of these may not have begun is asked back when another is at half as much at most, and again when it has more', () => {
   const queue = open();
   queue.open('a', { capacity: 5, batch: 1 });
-  for (const name of '12'.split('')) queue.push(get(name), 0);
+  for (const name of '123'.split('')) queue.push(get(name), 0);
   deal(queue);
   expect([queue.shared, [...queue.recalls(SLOW_MS)]]).toEqual([false, []]);
   queue.open('b', { capacity: 5, batch: 1 });
   expect(queue.shared).toBe(true);
-  queue.push(get('3'), 0);
-  deal(queue);
+  for (const name of '45'.split('')) queue.push(get(name), 0);
+  expect(deal(queue)).toEqual(['b4', 'b5']);
   expect([...queue.recalls(SLOW_MS)]).toEqual([]);
   queue.done('b', { count: 1, now: SLOW_MS, answered: true });
   expect([...queue.recalls(SLOW_MS - 0.1)]).toEqual([]);
   expect([[...queue.recalls(SLOW_MS)], [...queue.recalls(50)], queue.shared]).toEqual([['a'], [], false]);
+  queue.hold('b');
+  queue.push(get('6'), 50);
+  expect(deal(queue)).toEqual(['a6']);
+  queue.open('b', { capacity: 5, batch: 1 });
+  expect([...queue.recalls(50)]).toEqual(['a']);
 });
 
 test('a lane that is held takes nothing until it is opened again, one that is dropped is forgotten', () => {

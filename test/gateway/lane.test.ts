@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { encodeFrame, FLAG, type Frame, FrameDecoder, KIND } from '../../src/gateway/frames.ts';
@@ -51,8 +52,8 @@ class Note implements LaneJob {
   onFrame(frame: Frame, done: boolean): void {
     this.seen.push(`${frame.kind}:${frame.body}${done ? '!' : ''}`);
   }
-  onLost(): void {
-    this.seen.push('lost');
+  onLost({ unread }: { readonly unread: boolean }): void {
+    this.seen.push(unread ? 'unread' : 'lost');
   }
 }
 
@@ -200,3 +201,47 @@ test('a file is a whole answer, also without LAST; what it is told leaves with t
   lane.flush();
   await until(() => expect(arrived).toEqual([`${REQUEST}:1`, `${KIND.OPENED}:1`, `${REQUEST}:2`]));
 });
+
+test.each([
+  ['the request itself', () => {}, 'unread'],
+  [
+    'one behind it, which was taken back',
+    (lane: Lane) => {
+      lane.send(2, { job: new Note(), frame: frame(KIND.REQUEST, 2) });
+      lane.flush();
+      lane.takeBack([2]);
+    },
+    'lost',
+  ],
+  ['a question whether it answers', (lane: Lane) => lane.ping(), 'lost'],
+])(
+  'a worker dies and has not read %s: only that tells that the request was not begun',
+  async (_what, more, fate) => {
+    const { lane, worker, closed } = await open('any');
+    const note = new Note();
+    if (fate === 'unread') worker.pause();
+    const read = new Promise((resolve) => worker.once('data', resolve));
+    lane.send(1, { job: note, frame: frame(KIND.REQUEST, 1) });
+    lane.flush();
+    if (fate === 'lost') await read;
+    worker.pause();
+    more(lane);
+    // Its bytes must have come to the kernel there, or nothing is unread.
+    await vi.waitFor(() => expect(unreadBytes(worker)).toBeGreaterThan(0));
+    worker.destroy();
+    await vi.waitFor(() => expect(closed).toHaveLength(1));
+    expect(note.seen).toEqual([fate]);
+  },
+);
+
+/** What the kernel holds for this end of a connection (/proc/net/tcp). */
+function unreadBytes({ localPort = 0 }: Socket): number {
+  const local = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  const [, , , , queues = ':0'] =
+    lines
+      .find((line) => line.trim().split(/\s+/)[1]?.endsWith(local))
+      ?.trim()
+      .split(/\s+/) ?? [];
+  return Number.parseInt(queues.split(':')[1] ?? '0', 16);
+}

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fetchOnce } from '../support/client.ts';
 import { makeDjangoProject } from '../support/project.ts';
@@ -15,6 +16,7 @@ interface Packed {
 
 let folder: string;
 let files: readonly string[];
+let tarball: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pack-'));
@@ -22,6 +24,7 @@ beforeAll(() => {
   const output = npm(ROOT, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder);
   // npm 11 gives a list, later ones an object by name.
   const packed = Object.values(JSON.parse(output) as Record<string, Packed>)[0];
+  tarball = join(folder, packed?.filename ?? '');
   files = packed?.files.map(({ path }) => path) ?? [];
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
   npm(folder, 'install', '--no-audit', '--no-fund', `./${packed?.filename}`);
@@ -79,6 +82,15 @@ test('a program can import it', () => {
     encoding: 'utf8',
   });
   expect(output).toBe('function\n');
+});
+
+test('what resolves it, and the types, find what they look for', async () => {
+  const { messages } = await publint({ pkgDir: installed(''), strict: true, pack: false });
+  expect(messages).toEqual([]);
+  // ESM alone: what requires it gets it by require(esm) of Node 20.19 and newer, which attw does not know.
+  // It exits with 1 when there is a problem.
+  const report = npm(folder, 'exec', '--prefix', ROOT, '--', 'attw', '--profile', 'esm-only', tarball);
+  expect(report.match(/node16 \(from ESM\): 🟢/gu)).toHaveLength(3);
 });
 
 test('npm start serves the example from there', async () => {

@@ -7,13 +7,13 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { pattern } from '../front/harness.ts';
 import { type Answer, type Connection, connect, fetchOnce, field } from '../support/client.ts';
-import { ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
+import { appArgs, KINDS, type Kind } from '../support/kinds.ts';
+import { type Server, startTunicorn } from '../support/tunicorn.ts';
 
-const APPS = join(ROOT, 'test/apps');
 const MIB = 1024 * 1024;
 
-function start(args: readonly string[]): Promise<Server> {
-  return startTunicorn({ cwd: APPS, args: ['--access-logfile', '/dev/null', ...args, 'traffic'] });
+function start(args: readonly string[], kind: Kind = 'python'): Promise<Server> {
+  return startTunicorn({ args: ['--access-logfile', '/dev/null', ...args, ...appArgs(kind, 'traffic')] });
 }
 
 /** Resident memory in bytes. */
@@ -124,8 +124,8 @@ describe.skipIf(!isRoot)('a spool folder of 10 MB (a tmpfs, which takes root)', 
   });
 });
 
-test('bodies around every limit, by length and in chunks', async () => {
-  await using server = await start(['--limit-request-body', '1M', '--body-memory', '8K']);
+test.each(KINDS)('%s worker: bodies around every limit, by length and in chunks', async (kind) => {
+  await using server = await start(['--limit-request-body', '1M', '--body-memory', '8K'], kind);
   using client = await connect({ port: server.port });
   for (const size of [0, 1, 8191, 8192, 8193, 65_536, 200_000, MIB]) {
     const body = pattern(size);

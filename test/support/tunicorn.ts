@@ -187,7 +187,9 @@ export class Server implements AsyncDisposable {
 
   #children(kind: 'front' | 'worker'): number[] {
     const pattern =
-      kind === 'front' ? /front\/main\.[jt]s|^tunicorn: front/ : /tunicorn-worker\.py|workers\/main\.[jt]s/;
+      kind === 'front'
+        ? /front\/main\.[jt]s|^tunicorn: front/
+        : /tunicorn-worker\.py|workers\/main\.[jt]s|^tunicorn: worker/;
     return this.tree().filter((pid) => pattern.test(commandOf(pid)));
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HttpError } from '../../src/errors.ts';
+import { HOP_BY_HOP } from '../../src/http/grammar.ts';
 import { callOf } from '../../src/wsgi/call.ts';
 import { runApplication } from '../../src/wsgi/run.ts';
 import type { Application, Body, Environ, Write } from '../../src/wsgi/types.ts';
@@ -59,6 +60,28 @@ describe('what goes beyond the PEP', () => {
     exchange.leave();
     await running;
     expect(signal?.aborted).toBe(true);
+  });
+
+  test('gone says the same as the signal, without one', async () => {
+    const exchange = new FakeExchange();
+    const seen: unknown[] = [];
+    const app: Application = function* (environ, startResponse) {
+      startResponse('200 OK', []);
+      seen.push(environ['tunicorn.gone']?.());
+      yield 'a';
+      exchange.leave();
+      seen.push(environ['tunicorn.gone']?.());
+    };
+    await run(app, exchange);
+    expect(seen).toEqual([false, true]);
+  });
+
+  test('an application that failed has not lost its client', async () => {
+    const seen: unknown[] = [];
+    await run((environ) =>
+      Object.assign(['no head'], { close: () => seen.push(environ['tunicorn.gone']?.()) }),
+    );
+    expect(seen).toEqual([false]);
   });
 
   test('a signal that is asked for after that is aborted at once; one of a whole answer is not', async () => {
@@ -153,7 +176,7 @@ describe('the body', () => {
   test('a part of the wrong type', async () => {
     const result = await run(ok([1, 2] as unknown as Body));
     expect(result.calls).toEqual(['fail 500', 'release']);
-    expect(result.errors).toContain('must be a Uint8Array or a string, not number');
+    expect(result.errors).toContain('must be a Uint8Array or a string, not a number');
   });
 });
 
@@ -171,6 +194,53 @@ describe('startResponse', () => {
       return ['a'];
     };
     expect((await run(app)).errors).toContain('a second time');
+  });
+
+  test('a second time is one also after the head is sent, and null is no excInfo', async () => {
+    const app: Application = function* (_, startResponse) {
+      startResponse('200 OK', []);
+      yield 'a';
+      startResponse('200 OK', [], null);
+    };
+    const result = await run(app);
+    expect(result.calls).toEqual(['respond 200 OK [a]', 'fail 500', 'release']);
+    expect(result.errors).toContain('a second time');
+  });
+
+  test('that was refused may be called again: the head is still to be said', async () => {
+    const app: Application = (_, startResponse) => {
+      expect(() => startResponse('200 OK', [['a b', '1']])).toThrow(TypeError);
+      startResponse('200 OK', []);
+      return ['a'];
+    };
+    expect((await run(app)).calls).toEqual(['respond 200 OK [a] last', 'release']);
+  });
+
+  test('the length of a head that is replaced holds no more', async () => {
+    const app: Application = (_, startResponse) => {
+      startResponse('200 OK', [['Content-Length', '1']]);
+      startResponse('500 Oops', [], new Error('told by the application'));
+      return ['sorry'];
+    };
+    expect(await run(app)).toEqual({ calls: ['respond 500 Oops [sorry] last', 'release'], errors: '' });
+  });
+
+  test('write takes parts of a body only', async () => {
+    const app: Application = (_, startResponse) => {
+      startResponse('200 OK', [])(Promise.resolve('a') as never);
+      return [];
+    };
+    expect((await run(app)).errors).toContain('not a promise (await it)');
+  });
+
+  test.each([...HOP_BY_HOP])('refuses the hop-by-hop header %s', async (name) => {
+    const app: Application = (_, startResponse) => {
+      startResponse('200 OK', [[name, 'x']]);
+      return [];
+    };
+    const result = await run(app);
+    expect(result.calls).toEqual(['fail 500', 'release']);
+    expect(result.errors).toContain(`The header ${name} is the server's own`);
   });
 
   test('with excInfo it replaces a head that is not sent', async () => {
@@ -359,6 +429,43 @@ describe('the end of the iterable', () => {
     expect(result.errors).toContain('not tidy');
   });
 
+  test.each(['sync', 'async'])('return and close are called when the client leaves: %s', async (kind) => {
+    const exchange = new FakeExchange();
+    const notes: string[] = [];
+    const parts = new Parts(notes, ['a', 'b', 'c']);
+    const next = () => {
+      const step = parts.next();
+      if (step.value === 'b') exchange.leave();
+      return step;
+    };
+    const iterator = { next, return: () => parts.return() };
+    const asynchronous = { next: async () => next(), return: async () => parts.return() };
+    const body =
+      kind === 'sync'
+        ? { [Symbol.iterator]: () => iterator, close: () => parts.close() }
+        : { [Symbol.asyncIterator]: () => asynchronous, close: () => parts.close() };
+    await run(ok(body as unknown as Body), exchange);
+    expect(notes).toEqual(['return', 'close']);
+  });
+
+  test('close is called when the client leaves before the first part, and after an error of the iterable', async () => {
+    const notes: string[] = [];
+    const gone = new FakeExchange();
+    gone.leave();
+    await run(ok(new Parts(notes, ['a']) as unknown as Body), gone);
+    expect(notes).toEqual(['return', 'close']);
+    const failing = {
+      *[Symbol.iterator]() {
+        yield 'a';
+        throw new Error('oops');
+      },
+      close: () => notes.push('close again'),
+    };
+    const result = await run(ok(failing));
+    expect(notes.at(-1)).toBe('close again');
+    expect(result.errors).toContain('oops');
+  });
+
   test('a generator is ended when the client leaves', async () => {
     const exchange = new FakeExchange();
     const notes: string[] = [];
@@ -389,6 +496,37 @@ describe('the end of the iterable', () => {
       }),
     };
     expect((await run(ok(body), exchange)).calls).toEqual(['release']);
+  });
+
+  test('a body that comes after the client has left is closed, and what rejects is told once', async () => {
+    const exchange = new FakeExchange();
+    const notes: string[] = [];
+    const late = (end: () => Body): Application => {
+      return async () => {
+        await new Promise<void>((resolve) => {
+          setImmediate(() => {
+            exchange.leave();
+            setImmediate(resolve);
+          });
+        });
+        return end();
+      };
+    };
+    await run(
+      late(() => Object.assign(['a'], { close: () => notes.push('close') })),
+      exchange,
+    );
+    await expect.poll(() => notes).toEqual(['close']);
+    let errors = '';
+    const options = { errors: (text: string) => (errors += text), serverSoftware: '' };
+    const fail = late(() => {
+      throw new Error('late');
+    });
+    exchange.gone = false;
+    await runApplication(fail, callOf(exchange), options);
+    await expect.poll(() => errors).toContain('Error: late');
+    await new Promise(setImmediate);
+    expect(errors.match(/Error: late/g)).toHaveLength(1);
   });
 
   test('an error after the client has left is told all the same', async () => {
@@ -483,6 +621,14 @@ describe('environ', () => {
     });
   });
 
+  test('is made anew for each request, so that an application may change it', async () => {
+    const exchanges = [new FakeExchange(), new FakeExchange()];
+    const [first, second] = await Promise.all(exchanges.map(environOf));
+    expect(first).not.toBe(second);
+    expect(Object.getPrototypeOf(first)).toBe(Object.prototype);
+    expect(first?.['wsgi.version']).not.toBe(second?.['wsgi.version']);
+  });
+
   test('wsgi.errors goes to the sink', async () => {
     const result = await run((environ, startResponse) => {
       environ['wsgi.errors'].write('one\n');
@@ -491,6 +637,19 @@ describe('environ', () => {
       return ok(['a'])(environ, startResponse);
     });
     expect(result.errors).toBe('one\ntwo\nthree\n');
+  });
+
+  test('wsgi.input knows the Content-Type for a form', async () => {
+    const exchange = new FakeExchange({
+      head: { fields: ['content-type', 'application/x-www-form-urlencoded'] },
+      body: 'a=1',
+    });
+    let form: FormData | undefined;
+    await run(async (environ, startResponse) => {
+      form = await environ['wsgi.input'].formData();
+      return ok(['a'])(environ, startResponse);
+    }, exchange);
+    expect(form?.get('a')).toBe('1');
   });
 
   test('wsgi.input gives the body, and ends with the request', async () => {

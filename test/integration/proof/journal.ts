@@ -1,4 +1,4 @@
-/** What the application of test/apps/journal.py says that it began and ended, and so what it was at when it died. */
+/** What the application of test/apps/journal.py (and journal.ts) says that it began and ended, and so what it was at when it died. */
 import { closeSync, openSync, readSync } from 'node:fs';
 
 export interface Run {
@@ -12,15 +12,18 @@ const CHUNK_BYTES = 1 << 20;
 export class Journal {
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-  /** By process: the run that has begun and not ended. A worker of one thread has one at most. */
-  readonly #open = new Map<number, Run>();
+  /** By process, then by nonce: the runs that have begun and not ended. A worker of one thread has one at most. */
+  readonly #open = new Map<number, Map<number, Run>>();
+  readonly #atOnce: number;
   readonly #runs: Run[] = [];
   readonly #ended = new Set<Run>();
   #at = 0;
   #rest = '';
 
-  constructor(path: string) {
+  /** @param atOnce how many requests a worker may have begun and not ended */
+  constructor(path: string, atOnce: number) {
     this.#fd = openSync(path, 'r');
+    this.#atOnce = atOnce;
   }
 
   /** Reads what has been written since. */
@@ -38,20 +41,22 @@ export class Journal {
   #take([what, process, number, method = '']: readonly string[]): void {
     const pid = Number(process);
     const nonce = Number(number);
-    const open = this.#open.get(pid);
-    if (what === 'B' && open === undefined) {
+    const open = this.#open.get(pid) ?? new Map<number, Run>();
+    this.#open.set(pid, open);
+    const own = open.get(nonce);
+    if (what === 'B' && own === undefined && open.size < this.#atOnce) {
       const run = { pid, nonce, method };
       this.#runs.push(run);
-      this.#open.set(pid, run);
-    } else if (what === 'E' && open?.nonce === nonce) {
-      this.#open.delete(pid);
-      this.#ended.add(open);
-    } else throw new Error(`Process ${pid} says ${what} ${nonce} while ${open?.nonce ?? 'nothing'} runs.`);
+      open.set(nonce, run);
+    } else if (what === 'E' && own !== undefined) {
+      open.delete(nonce);
+      this.#ended.add(own);
+    } else throw new Error(`Process ${pid} says ${what} ${nonce} while [${[...open.keys()]}] run.`);
   }
 
   /** What the process is at; of one that is dead: what it died in. */
-  openIn(pid: number): Run | undefined {
-    return this.#open.get(pid);
+  openIn(pid: number): readonly Run[] {
+    return [...(this.#open.get(pid)?.values() ?? [])];
   }
 
   hasEnded(run: Run): boolean {

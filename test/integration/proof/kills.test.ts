@@ -1,22 +1,34 @@
 /**
- * 200,000 requests of mixed kinds while workers are killed, most of them inside a request: each is answered by itself, no
+ * Hundreds of thousands of requests of mixed kinds while workers are killed, most of them inside a request: each is answered by itself, no
  * POST runs twice, and whatever fails is explained by what was under way in a process that was killed.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { seeded } from '../../front/harness.ts';
+import { appArgs, type Kind } from '../../support/kinds.ts';
 import { FATES, KINDS } from '../../support/mixed-load.mjs';
 import { MixedLoad, type MixedReport } from '../../support/mixed-load.ts';
-import { isAlive, ROOT, type Server, startTunicorn } from '../../support/tunicorn.ts';
+import { isAlive, type Server, startTunicorn } from '../../support/tunicorn.ts';
 import { Journal } from './journal.ts';
 import { pause, until } from './scenario.ts';
 
-const REQUESTS = 200_000;
-const KILLS = 200;
-const IN_FLIGHT = 100;
-const POSTS_IN_FLIGHT = 50;
+interface Goals {
+  readonly kind: Kind;
+  readonly requests: number;
+  readonly kills: number;
+  /** So many die inside a request, and so many of those inside a POST. */
+  readonly inFlight: number;
+  readonly posts: number;
+  /** What a worker runs at once, at most. */
+  readonly threads: number;
+}
+
+const GOALS: readonly Goals[] = [
+  { kind: 'python', requests: 200_000, kills: 200, inFlight: 100, posts: 50, threads: 1 },
+  { kind: 'node', requests: 25_000, kills: 40, inFlight: 20, posts: 10, threads: 100 },
+];
 const WORKERS = 8;
 const CONNECTIONS = 24;
 const KILL_EVERY_MS = 250;
@@ -49,7 +61,9 @@ class Killer {
     const look = () => {
       const settled = this.#settled();
       this.#journal.read();
-      const chosen = settled.filter((pid) => aim === '' || this.#journal.openIn(pid)?.method === aim);
+      const chosen = settled.filter(
+        (pid) => aim === '' || this.#journal.openIn(pid).some(({ method }) => method === aim),
+      );
       const victim = chosen[this.#random(chosen.length)];
       if (victim === undefined) return false;
       process.kill(victim, 'SIGKILL');
@@ -73,13 +87,13 @@ class Killer {
 
   /** How many died inside a request. */
   inFlight(method = ''): number {
-    return [...this.killed].filter((pid) => this.#journal.openIn(pid)?.method.startsWith(method)).length;
+    return [...this.killed].filter((pid) =>
+      this.#journal.openIn(pid).some((run) => run.method.startsWith(method)),
+    ).length;
   }
 
-  get hasStruckEnough(): boolean {
-    return (
-      this.killed.size >= KILLS && this.inFlight() >= IN_FLIGHT && this.inFlight('POST') >= POSTS_IN_FLIGHT
-    );
+  hasStruckEnough({ kills, inFlight, posts }: Goals): boolean {
+    return this.killed.size >= kills && this.inFlight() >= inFlight && this.inFlight('POST') >= posts;
   }
 }
 
@@ -107,7 +121,7 @@ function judge({ kinds, fates }: MixedReport, { journal, killed, deaths }: Evide
         ? own.some((run) => journal.hasEnded(run)) && own.length - lost.length <= 1
         : fate === 502
           ? had.size === most
-          : fate === FATES.cut && had.size === 1;
+          : fate === FATES.cut && had.size >= 1 && had.size <= most;
     if (own.length > most || !isExplained || !isRight) {
       wrong.push(
         `${nonce} (${kind?.name}): fate ${fate}, ran in [${own.map(({ pid }) => pid)}], lost with [${[...had]}]`,
@@ -144,56 +158,59 @@ function countFates({ kinds, fates }: MixedReport): Record<string, number> {
   return counts;
 }
 
-test('200,000 requests, 200 workers killed: no POST runs twice, each answer is its own, nothing else fails', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'kills-'));
-  const path = join(folder, 'journal');
-  try {
-    await using server = await startTunicorn({
-      args: [
-        '-w',
-        String(WORKERS),
-        '--access-logfile',
-        '/dev/null',
-        '--pythonpath',
-        join(ROOT, 'test/apps'),
-        'journal',
-      ],
-      cwd: folder,
-      env: { JOURNAL: path, PYTHONDONTWRITEBYTECODE: '1', XDG_RUNTIME_DIR: folder },
-    });
-    using journal = new Journal(path);
-    const killer = new Killer(server, { journal, pids: await server.workers() });
-    await using load = new MixedLoad({ port: server.port, connections: CONNECTIONS, seed: 7 });
-    const began = performance.now();
-    while (!killer.hasStruckEnough) {
-      await pause(KILL_EVERY_MS);
-      await killer.strike();
-    }
-    const struckMs = performance.now() - began;
-    await until('200,000 requests', () => load.done >= REQUESTS, { timeoutMs: WITHIN_MS - struckMs });
-    const report = await load.stop();
-    const pids = server.tree();
-    const exit = await server.stop();
-    journal.read();
-    const counts = countFates(report);
-    const retried = server.log().match(/: it is tried once more/g)?.length ?? 0;
-    console.info(
-      `${report.fates.length} requests; ${killer.killed.size} workers killed within ${Math.round(struckMs / 1000)} s, ` +
-        `${killer.inFlight()} inside a request, ${killer.inFlight('POST')} of those a POST; ` +
-        `${retried} requests tried once more: ${JSON.stringify(counts)}.`,
-    );
+describe.each(GOALS)('$kind workers', (goals) => {
+  const { kind, requests, kills, threads } = goals;
+  test(`${requests} requests, ${kills} workers killed: no POST runs twice, each answer is its own, nothing else fails`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kills-'));
+    const path = join(folder, 'journal');
+    try {
+      await using server = await startTunicorn({
+        args: [
+          '-w',
+          String(WORKERS),
+          '--threads',
+          String(threads),
+          '--access-logfile',
+          '/dev/null',
+          ...appArgs(kind, 'journal'),
+        ],
+        cwd: folder,
+        env: { JOURNAL: path, PYTHONDONTWRITEBYTECODE: '1', XDG_RUNTIME_DIR: folder },
+      });
+      using journal = new Journal(path, threads);
+      const killer = new Killer(server, { journal, pids: await server.workers() });
+      await using load = new MixedLoad({ port: server.port, connections: CONNECTIONS, seed: 7 });
+      const began = performance.now();
+      while (!killer.hasStruckEnough(goals)) {
+        await pause(KILL_EVERY_MS);
+        await killer.strike();
+      }
+      const struckMs = performance.now() - began;
+      await until(`${requests} requests`, () => load.done >= requests, { timeoutMs: WITHIN_MS - struckMs });
+      const report = await load.stop();
+      const pids = server.tree();
+      const exit = await server.stop();
+      journal.read();
+      const counts = countFates(report);
+      const retried = server.log().match(/: it is tried once more/g)?.length ?? 0;
+      console.info(
+        `${report.fates.length} requests; ${killer.killed.size} workers killed within ${Math.round(struckMs / 1000)} s, ` +
+          `${killer.inFlight()} inside a request, ${killer.inFlight('POST')} of those a POST; ` +
+          `${retried} requests tried once more: ${JSON.stringify(counts)}.`,
+      );
 
-    expect(report.faults).toEqual([]);
-    const wrong = judge(report, { journal, killed: killer.killed, deaths: deathsIn(server.log()) });
-    expect(wrong, linesAbout(wrong, server.log())).toEqual([]);
-    expect(report.fates.length).toBeGreaterThanOrEqual(REQUESTS);
-    expect(killer.killed.size).toBeGreaterThanOrEqual(KILLS);
-    expect(killer.inFlight()).toBeGreaterThanOrEqual(IN_FLIGHT);
-    expect(killer.inFlight('POST')).toBeGreaterThanOrEqual(POSTS_IN_FLIGHT);
-    expect(retried).toBeGreaterThan(0);
-    expect(exit).toEqual({ code: 0, signal: null });
-    expect(pids.filter(isAlive)).toEqual([]);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}, 300_000);
+      expect(report.faults).toEqual([]);
+      const wrong = judge(report, { journal, killed: killer.killed, deaths: deathsIn(server.log()) });
+      expect(wrong, linesAbout(wrong, server.log())).toEqual([]);
+      expect(report.fates.length).toBeGreaterThanOrEqual(requests);
+      expect(killer.killed.size).toBeGreaterThanOrEqual(kills);
+      expect(killer.inFlight()).toBeGreaterThanOrEqual(goals.inFlight);
+      expect(killer.inFlight('POST')).toBeGreaterThanOrEqual(goals.posts);
+      expect(retried).toBeGreaterThan(0);
+      expect(exit).toEqual({ code: 0, signal: null });
+      expect(pids.filter(isAlive)).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 300_000);
+});

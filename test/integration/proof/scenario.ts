@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Status } from '../../../src/status.ts';
+import { appArgs, type Kind } from '../../support/kinds.ts';
 import { type Load, type LoadReport, monotonicMs, startLoad } from '../../support/load.ts';
 import { cleanEnvironment, ROOT, type Server, startTunicorn } from '../../support/tunicorn.ts';
 
-const APPS = join(ROOT, 'test/apps');
 /** Long enough that no scenario meets the race of RFC 9112 §9.3.1. */
 const KEEP_ALIVE = ['--keep-alive', '75'];
 const LOOK_EVERY_MS = 20;
@@ -21,7 +21,7 @@ export interface Ran {
   readonly text: string;
 }
 
-/** A server of test/apps/faults.py, with its folder of files that decide what goes wrong. */
+/** A server of test/apps/faults.py or faults.ts, with its folder of files that decide what goes wrong. */
 export class Scenario implements AsyncDisposable {
   readonly folder: string;
   readonly server: Server;
@@ -116,6 +116,8 @@ export interface ScenarioOptions {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly app?: string;
+  /** Which workers run it; Python's when not given. */
+  readonly kind?: Kind;
   /** Files of the application's folder, before it starts. */
   readonly told?: Readonly<Record<string, string>>;
 }
@@ -124,21 +126,18 @@ export async function startScenario({
   args,
   env = {},
   app = 'faults',
+  kind = 'python',
   told = {},
 }: ScenarioOptions): Promise<Scenario> {
   const folder = mkdtempSync(join(tmpdir(), 'proof-'));
   for (const [name, text] of Object.entries(told)) writeFileSync(join(folder, name), text);
   const all = { FAULTS: folder, XDG_RUNTIME_DIR: folder, PYTHONDONTWRITEBYTECODE: '1', ...env };
-  const fixed = [
-    '--access-logfile',
-    '/dev/null',
-    '-p',
-    join(folder, 'pid'),
-    '--pythonpath',
-    APPS,
-    ...KEEP_ALIVE,
-  ];
-  const server = await startTunicorn({ args: [...fixed, ...args, app], cwd: folder, env: all });
+  const fixed = ['--access-logfile', '/dev/null', '-p', join(folder, 'pid'), ...KEEP_ALIVE];
+  const server = await startTunicorn({
+    args: [...fixed, ...args, ...appArgs(kind, app)],
+    cwd: folder,
+    env: all,
+  });
   return new Scenario(folder, { server, env: all });
 }
 
