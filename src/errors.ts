@@ -21,6 +21,7 @@ export const ERRORS = {
   'bad-chunk': { status: 400, fault: 'client', text: 'The chunked request body is malformed.' },
   'bad-trailer': { status: 400, fault: 'client', text: 'A trailer field is malformed or not allowed.' },
   'bad-scheme': { status: 400, fault: 'client', text: 'Proxy headers disagree about the scheme.' },
+  'nothing-mounted': { status: 404, fault: 'client', text: 'There is no application under this path.' },
   'head-timeout': { status: 408, fault: 'client', text: 'The request head did not arrive in time.' },
   'body-timeout': { status: 408, fault: 'client', text: 'The request body did not arrive in time.' },
   'body-too-large': { status: 413, fault: 'client', text: 'The request body is too large.' },

@@ -21,23 +21,33 @@ export interface StaticMount {
   readonly folders: readonly string[];
 }
 
+/** An application under its prefix. Its place in the list of all is its number in messages. */
+export interface FrontMount {
+  /** `/`, or a path without a slash at its end. */
+  readonly prefix: string;
+  /** What holds for it. */
+  readonly settings: Settings;
+  /** Path of the UNIX socket on which the front waits for its workers. */
+  readonly gateway: string;
+}
+
 export type ToFront =
   | {
       readonly type: 'start';
+      /** Those of the server: of everything that no application can have for itself. */
       readonly settings: Settings;
+      readonly mounts: readonly FrontMount[];
       readonly listeners: readonly Listener[];
-      /** Path of the UNIX socket on which this front waits for its workers. */
-      readonly gateway: string;
       /** Descriptors of the logs; -1 when there is none. */
       readonly errorLog: number;
       readonly accessLog: number;
       /** Static files found by workers that are ready already (when this front replaces one that died). */
-      readonly mounts: readonly StaticMount[];
+      readonly staticMounts: readonly StaticMount[];
       /** Accept clients only when a worker is ready: until then a predecessor serves them, which may have to go on. */
       readonly afterReady: boolean;
     }
-  /** Replaces the mounts that were found in the application. */
-  | { readonly type: 'mounts'; readonly mounts: readonly StaticMount[] }
+  /** Replaces the static files that were found in the applications. */
+  | { readonly type: 'static-mounts'; readonly staticMounts: readonly StaticMount[] }
   /** The process is dead: its requests in flight are lost. */
   | { readonly type: 'worker-gone'; readonly worker: number }
   /** Give it nothing more, and send DRAIN when it has nothing left. */
@@ -45,7 +55,7 @@ export type ToFront =
   /** Stop accepting, finish within `graceMs`, then say `stopped` and exit. */
   | { readonly type: 'stop'; readonly graceMs: number }
   /** A reload: what can change without a restart does, for new requests and connections. */
-  | { readonly type: 'settings'; readonly settings: Settings }
+  | { readonly type: 'settings'; readonly settings: Settings; readonly mounts: readonly FrontMount[] }
   /** Open the log files anew by their paths, and tell the workers (REOPEN). */
   | { readonly type: 'reopen-logs' }
   /** Answered by `report`. */
@@ -92,9 +102,9 @@ export type FromFront =
   /** Control has ended though the process may live: it is to come back, or to be replaced. */
   | { readonly type: 'worker-lost'; readonly worker: number }
   /** A request waits and no worker is there for it (with `workers` 0..N). */
-  | { readonly type: 'worker-wanted' }
+  | { readonly type: 'worker-wanted'; readonly mount: number }
   /** With a range of workers, once a second while there are requests. */
-  | { readonly type: 'load'; readonly load: Load }
+  | { readonly type: 'load'; readonly mount: number; readonly load: Load }
   | { readonly type: 'report'; readonly report: FrontReport }
   /** `text` empty: the worker did not answer. */
   | { readonly type: 'stacks'; readonly worker: number; readonly text: string }
@@ -112,13 +122,21 @@ export interface Load {
 export interface FrontReport {
   readonly pid: number;
   readonly connections: number;
-  /** Requests that wait for a lane, and for how long the first of them has. */
-  readonly waiting: number;
-  readonly oldestMs: number;
   /** Bytes held in memory and in spool files. */
   readonly memory: number;
   readonly spooled: number;
-  /** Requests answered, by status: `{ "200": 12 }`; 499 for those whose client left. */
+  /** As in `MountReport`, of requests that belong to no application: they could not be read, or nothing lies under their path. */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly mounts: readonly MountReport[];
+}
+
+/** What concerns one application. */
+export interface MountReport {
+  readonly prefix: string;
+  /** Requests that wait for a lane, and for how long the first of them has. */
+  readonly waiting: number;
+  readonly oldestMs: number;
+  /** Requests answered under its prefix, by status: `{ "200": 12 }`; 499 for those whose client left. */
   readonly statuses: Readonly<Record<string, number>>;
   /** Requests that were given to a second worker. */
   readonly retried: number;

@@ -5,7 +5,7 @@ export interface Status {
   readonly version: string;
   /** Of the arbiter. */
   readonly pid: number;
-  /** The application as named, or found. */
+  /** The application as named, or found; of several each, separated by commas. */
   readonly app: string;
   /** The folder of `--chdir`. */
   readonly folder: string;
@@ -13,31 +13,52 @@ export interface Status {
   readonly state: ServerState;
   /** Seconds since the arbiter started. */
   readonly uptime: number;
-  /** Counts reloads, from 1. */
+  /** Counts reloads, from 1; of several applications the highest. */
   readonly generation: number;
-  /** The workers wanted, and between which bounds scaling may move that. */
+  /** The workers wanted of all applications, and between which bounds scaling may move that. */
   readonly target: number;
   readonly min: number;
   readonly max: number;
+  /** Each application, in the order of the configuration. */
+  readonly mounts: readonly MountStatus[];
   readonly workers: readonly WorkerStatus[];
   readonly fronts: readonly FrontStatus[];
   /** Requests that wait for a worker over all fronts, and the age of the oldest in seconds. */
   readonly queue: { readonly waiting: number; readonly oldest: number };
-  readonly totals: {
-    /** Answered, by status, over all fronts that run now. */
-    readonly statuses: Readonly<Record<string, number>>;
-    readonly requests: number;
-    readonly retried: number;
-    /** Workers that were replaced, by cause, since the start. */
-    readonly restarts: Readonly<Partial<Record<Cause, number>>>;
-  };
+  readonly totals: Totals;
+}
+
+export interface Totals {
+  /** Answered, by status, over all fronts that run now. */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly requests: number;
+  readonly retried: number;
+  /** Workers that were replaced, by cause, since the start. */
+  readonly restarts: Readonly<Partial<Record<Cause, number>>>;
 }
 
 /** `degraded`: workers die at start, and wait before the next try. `parked`: by WINCH. */
 export type ServerState = 'starting' | 'serving' | 'degraded' | 'reloading' | 'parked' | 'stopping';
 
+/** One application. */
+export interface MountStatus {
+  /** `/`, or the prefix under which it is found. */
+  readonly prefix: string;
+  readonly app: string;
+  /** It may be degraded or reloading while the others just serve. */
+  readonly state: ServerState;
+  readonly generation: number;
+  readonly target: number;
+  readonly min: number;
+  readonly max: number;
+  readonly queue: { readonly waiting: number; readonly oldest: number };
+  readonly totals: Totals;
+}
+
 export interface WorkerStatus {
   readonly id: number;
+  /** Prefix of its application. */
+  readonly mount: string;
   readonly pid: number;
   readonly generation: number;
   readonly state: 'booting' | 'ready' | 'detached' | 'leaving';
@@ -68,16 +89,16 @@ export interface Outcome {
   readonly text: string;
 }
 
-/** What the control command may ask of the arbiter. */
+/** What the control command may ask of the arbiter. `mount`: the prefix of one application; null for all. */
 export interface Controlled {
   /** Waits for the fronts, but not for ever (half a second). */
   status(): Promise<Status>;
   /** Resolves when the new generation serves alone, or the old one goes on. */
-  reload(): Promise<Outcome>;
+  reload(mount: string | null): Promise<Outcome>;
   /** `+1`, `-1`, `4` or `2..8`. */
-  scale(order: string): Outcome;
+  scale(order: string, mount: string | null): Outcome;
   /** Stacks of every thread of one worker, or of all workers. Resolves within a second. */
-  stacks(worker: number | null): Promise<Outcome>;
+  stacks(worker: number | null, mount: string | null): Promise<Outcome>;
   /** Resolves when the worker's replacement is ready. */
   recycle(worker: number): Promise<Outcome>;
   /** Resolves at once: the end of the connection tells the rest. */

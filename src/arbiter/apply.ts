@@ -7,6 +7,7 @@ import {
   detach,
   expire,
   file,
+  graceOf,
   leave,
   loseWorker,
   loseZygote,
@@ -20,7 +21,7 @@ import {
   welcome,
 } from './lives.ts';
 import type { Action } from './plan.ts';
-import { type FrontState, type Limits, limitsFor, NO_FAILURE, type State } from './state.ts';
+import { type FrontState, type Limits, NO_FAILURE, type Pool, poolAt, type State } from './state.ts';
 
 export type Change =
   | Exclude<Action, { readonly type: 'exit' }>
@@ -43,11 +44,16 @@ export type Change =
   /** A checkup. `rss` in bytes. */
   | ({ readonly type: 'worker-seen' } & Seen)
   | { readonly type: 'worker-gone'; readonly worker: number }
-  | { readonly type: 'zygote-ready'; readonly generation: number }
-  | { readonly type: 'zygote-gone'; readonly generation: number }
-  | { readonly type: 'scale'; readonly min: number; readonly max: number; readonly target: number }
+  | { readonly type: 'zygote-ready'; readonly pool: number; readonly generation: number }
+  | { readonly type: 'zygote-gone'; readonly pool: number; readonly generation: number }
+  | ({ readonly type: 'scale'; readonly pool: number; readonly target: number } & WorkerRange)
   /** `range`: the number of workers, if the configuration says another one than before. */
-  | { readonly type: 'reload'; readonly limits: Limits; readonly range: WorkerRange | null }
+  | {
+      readonly type: 'reload';
+      readonly pool: number;
+      readonly limits: Limits;
+      readonly range: WorkerRange | null;
+    }
   | { readonly type: 'park' }
   | { readonly type: 'unpark' }
   | { readonly type: 'stop'; readonly graceMs: number };
@@ -56,7 +62,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /** Enters a change into the state. What concerns a child that is no longer known changes nothing. */
 export function apply(state: State, change: Change, now: number): void {
-  settle(state, now);
+  for (const pool of state.pools) settle(pool, now);
   switch (change.type) {
     case 'spawn-front':
       return setFront(state, change.slot, { phase: 'starting', finished: false, killed: false });
@@ -100,24 +106,28 @@ export function apply(state: State, change: Change, now: number): void {
     case 'kill-worker':
       return leave(state, change.worker, { killed: true });
     case 'spawn-zygote':
-      return setZygote(state, change.generation, { phase: 'booting', spawnedAt: now, killed: false });
+      return setZygote(poolAt(state, change.pool), change.generation, {
+        phase: 'booting',
+        spawnedAt: now,
+        killed: false,
+      });
     case 'zygote-ready':
-      return setZygote(state, change.generation, { phase: 'ready' });
+      return setZygote(poolAt(state, change.pool), change.generation, { phase: 'ready' });
     case 'end-zygote':
-      return setZygote(state, change.generation, { phase: 'leaving' });
+      return setZygote(poolAt(state, change.pool), change.generation, { phase: 'leaving' });
     case 'kill-zygote':
-      return setZygote(state, change.generation, { killed: true });
+      return setZygote(poolAt(state, change.pool), change.generation, { killed: true });
     case 'zygote-gone':
-      return loseZygote(state, change.generation, now);
+      return loseZygote(poolAt(state, change.pool), change.generation, now);
     case 'scale':
-      return scale(state, change);
+      return scale(poolAt(state, change.pool), change);
     case 'reload':
       return beginReload(state, change);
     case 'finish-reload':
-      state.reload = null;
+      poolAt(state, change.pool).reload = null;
       return;
     case 'abort-reload':
-      return abortReload(state, now);
+      return abortReload(state, poolAt(state, change.pool), now);
     case 'park':
       return park(state, now);
     case 'unpark':
@@ -131,11 +141,11 @@ export function apply(state: State, change: Change, now: number): void {
 }
 
 /** A worker that stayed ready ends the crash loop. Looked at when something happens: it needs no timer. */
-function settle(state: State, now: number): void {
-  for (const [id, due] of state.settling) {
+function settle(pool: Pool, now: number): void {
+  for (const [id, due] of pool.settling) {
     if (due > now) return;
-    state.settling.delete(id);
-    state.retry = NO_FAILURE;
+    pool.settling.delete(id);
+    pool.retry = NO_FAILURE;
   }
 }
 
@@ -153,8 +163,11 @@ function loseFront(state: State, slot: number, now: number): void {
   const well = listened >= SETTLE_MS || front.finished;
   const retry = well ? NO_FAILURE : countFailure(front.retry, now, listened >= 0 ? 1 : 0);
   setFront(state, slot, { phase: 'gone', listeningAt: NEVER, stopBy: NEVER, retry });
-  for (const { all } of [front.fresh, front.old])
-    for (const worker of all.values()) detach(state, worker, now);
+  for (const { teams } of state.pools) {
+    const team = teams[slot];
+    for (const group of team === undefined ? [] : [team.fresh, team.old])
+      for (const worker of group.all.values()) detach(state, worker, now);
+  }
 }
 
 function tellFronts(state: State): void {
@@ -167,41 +180,43 @@ function tellFronts(state: State): void {
 // Orders
 
 /** Bounds that are ordered while a new configuration waits for its proof are the later word. */
-function scale(state: State, change: Extract<Change, { type: 'scale' }>): void {
-  const moves = change.min !== state.min || change.max !== state.max;
-  if (moves && state.reload !== null) state.reload = { ...state.reload, range: null };
-  rescale(state, change, change.target);
+function scale(pool: Pool, change: Extract<Change, { type: 'scale' }>): void {
+  const moves = change.min !== pool.min || change.max !== pool.max;
+  if (moves && pool.reload !== null) pool.reload = { ...pool.reload, range: null };
+  rescale(pool, change, change.target);
 }
 
-function beginReload(state: State, { limits, range }: Extract<Change, { type: 'reload' }>): void {
-  state.reload = { from: state.generation, limits: state.limits, range, proven: false, failed: false };
-  state.limits = limits;
+function beginReload(state: State, change: Extract<Change, { type: 'reload' }>): void {
+  const { limits, range } = change;
+  const pool = poolAt(state, change.pool);
+  pool.reload = { from: pool.generation, limits: pool.limits, range, proven: false, failed: false };
+  pool.limits = limits;
   // What the old code did says nothing of the new.
-  state.retry = NO_FAILURE;
-  setGeneration(state, ++state.lastGeneration);
+  pool.retry = NO_FAILURE;
+  setGeneration(state, pool, ++pool.lastGeneration);
   // Somebody has to prove the new code.
-  if (state.max > 0) state.target = Math.max(1, state.target);
+  if (pool.max > 0) pool.target = Math.max(1, pool.target);
 }
 
-function abortReload(state: State, now: number): void {
-  const { reload, generation } = state;
+function abortReload(state: State, pool: Pool, now: number): void {
+  const { reload, generation } = pool;
   if (reload === null) return;
-  state.reload = null;
-  state.limits = reload.limits;
-  setGeneration(state, reload.from);
+  pool.reload = null;
+  pool.limits = reload.limits;
+  setGeneration(state, pool, reload.from);
   for (const worker of [...state.workers.values()]) {
-    if (worker.generation === generation)
+    if (worker.pool === pool.index && worker.generation === generation)
       leave(state, worker.id, { killAt: now, told: true, cause: 'reload' });
   }
 }
 
-function setGeneration(state: State, generation: number): void {
-  state.generation = generation;
-  for (const { fresh, old } of state.fronts) {
+function setGeneration(state: State, pool: Pool, generation: number): void {
+  pool.generation = generation;
+  for (const { fresh, old } of pool.teams) {
     // Anew, so that both are by age.
     for (const { all } of [fresh, old]) all.clear();
   }
-  for (const worker of [...state.workers.values()]) file(state, worker);
+  for (const worker of [...state.workers.values()]) if (worker.pool === pool.index) file(state, worker);
 }
 
 function park(state: State, now: number): void {
@@ -209,9 +224,7 @@ function park(state: State, now: number): void {
   state.parked = true;
   for (const worker of [...state.workers.values()]) {
     // Each front drains its workers when it has finished: nobody has to be told.
-    const { graceMs } = limitsFor(state, worker.generation);
-    const isServing = worker.readyAt !== Number.POSITIVE_INFINITY;
-    leave(state, worker.id, { killAt: now + (isServing ? graceMs : 0), told: true, cause: 'scale' });
+    leave(state, worker.id, { killAt: now + graceOf(state, worker), told: true, cause: 'scale' });
   }
 }
 

@@ -10,7 +10,7 @@ import type { Cause, FromFront, FromWorker } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
-import { type ChildEvent, Fleet, type FleetOptions, type Setup } from './fleet.ts';
+import { type ChildEvent, type Code, Fleet, type FleetOptions, type Setup } from './fleet.ts';
 import { GoneHook } from './gone-hook.ts';
 import { Heart } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
@@ -18,14 +18,23 @@ import { describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
 import { type Action, plan, restMs } from './plan.ts';
 import { bindError } from './sockets.ts';
-import { countReady, createState, isDegraded, type Limits, type State } from './state.ts';
+import {
+  countWorkers,
+  createState,
+  isDegraded,
+  isSettled,
+  type Limits,
+  type Pool,
+  poolAt,
+  readyWorkers,
+  type State,
+} from './state.ts';
 
 export interface ArbiterOptions extends FleetOptions {
-  readonly setup: Setup;
   /** What `sockets` were bound to. */
   readonly addresses: readonly Address[];
-  /** The new generation serves alone, or was thrown away because of `failure`. */
-  readonly onReload: (failure: string | null) => void;
+  /** The new generation of a pool serves alone, or was thrown away because of `failure`. */
+  readonly onReload: (pool: number, failure: string | null) => void;
 }
 
 /** Forever stands for 0 in settings. */
@@ -42,13 +51,22 @@ export function limitsOf(settings: Settings): Limits {
   };
 }
 
+/** What has become of an application so far. */
+interface PoolRecord {
+  /** Some worker was ready once: from then on the server is never ended by an application that fails. */
+  served: boolean;
+  /** Why the new generation is no good. */
+  failure: string;
+  /** Workers that were replaced, by cause. */
+  readonly restarts: Map<Cause, number>;
+  readonly goneHook: GoneHook;
+}
+
 export class Arbiter {
   readonly state: State;
   readonly fleet: Fleet;
   readonly inquiries: Inquiries;
-  /** Workers that were replaced, by cause. */
-  readonly restarts = new Map<Cause, number>();
-  /** Requests are answered: every front listens, and a worker is ready or none is wanted. Called once. */
+  /** Requests are answered: every front listens, and of each application a worker is ready or none is wanted. Called once. */
   onServing: () => void = () => {};
   /** All that are wanted are ready, for the first time or again. */
   onReady: () => void = () => {};
@@ -58,37 +76,36 @@ export class Arbiter {
   readonly #clock = new Clock();
   readonly #performer: Performer;
   readonly heart: Heart;
-  readonly #goneHook: GoneHook;
+  /** By pool. */
+  readonly #records: readonly PoolRecord[];
   /** Workers that have told of the application, loaded or not. */
   readonly #told = new Map<number, FromWorker['event']>();
   readonly #events: ChildEvent[] = [];
-  /** Why the new generation is no good. */
-  #failure = '';
   #exit: (code: number) => void = () => {};
   #turnIsDue = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Some worker was ready once: from then on the server is never ended by an application that fails. */
-  #served = false;
   #announced = false;
   #exitCode = 0;
   #requests = 0;
 
   constructor(options: ArbiterOptions) {
-    const { setup, log } = options;
-    const { workers, fronts } = setup.settings;
+    const { settings, setups, log } = options;
+    const pools = setups.map((setup) => ({ ...setup.settings.workers, limits: limitsOf(setup.settings) }));
     this.#options = options;
     this.#log = log;
-    this.#journal = new Journal(log);
-    this.state = createState({ ...workers, fronts, limits: limitsOf(setup.settings) });
-    this.fleet = new Fleet(setup, options, (event) => this.#post(event));
+    this.state = createState({ fronts: settings.fronts, pools });
+    this.fleet = new Fleet(options, (event) => this.#post(event));
+    this.#journal = new Journal({ log, pools: setups.length, of: (pool) => this.fleet.of(pool) });
+    this.#records = setups.map(() => {
+      return { served: false, failure: '', restarts: new Map(), goneHook: new GoneHook(options) };
+    });
     this.inquiries = new Inquiries((slot, message) => this.fleet.tell(slot, message));
     this.#performer = new Performer({
       ...options,
       state: this.state,
       fleet: this.fleet,
-      onExpired: (generation, text) => this.#onExpired(generation, text),
+      onExpired: (code, text) => this.#onExpired(code, text),
     });
-    this.#goneHook = new GoneHook(options);
     this.heart = new Heart({
       state: this.state,
       fleet: this.fleet,
@@ -102,19 +119,36 @@ export class Arbiter {
     return this.#clock.now();
   }
 
-  /** What new workers run with. */
-  get setup(): Setup {
-    return this.fleet.setup(this.state.generation);
+  /** What new workers of a pool run with. */
+  setup(pool: number): Setup {
+    const { generation } = poolAt(this.state, pool);
+    return this.fleet.setup({ pool, generation });
   }
 
-  /** The application in full, once it has been loaded. */
-  get app(): string {
-    return this.#journal.app;
+  /** What new workers run with, by pool. */
+  get setups(): readonly Setup[] {
+    return this.state.pools.map(({ index }) => this.setup(index));
   }
 
-  /** Whether the server was ever ready. */
+  /** An application in full, once it has been loaded. */
+  app(pool: number): string {
+    return this.#journal.app(pool);
+  }
+
+  /** Workers of a pool that were replaced, by cause. */
+  restarts(pool: number): ReadonlyMap<Cause, number> {
+    return this.#record(pool).restarts;
+  }
+
+  /** Whether every application was ever ready. */
   get serving(): boolean {
-    return this.#served;
+    return this.#records.every(({ served }) => served);
+  }
+
+  #record(pool: number): PoolRecord {
+    const record = this.#records[pool];
+    if (record === undefined) throw new Error(`There is no pool ${pool}.`);
+    return record;
   }
 
   /** Spawns everything and keeps it running until it is told to stop. @returns the exit code. */
@@ -123,7 +157,7 @@ export class Arbiter {
     const code = await new Promise<number>((resolve) => {
       this.#exit = resolve;
     });
-    await this.#goneHook.finish();
+    await Promise.all(this.#records.map(({ goneHook }) => goneHook.finish()));
     return code;
   }
 
@@ -133,16 +167,17 @@ export class Arbiter {
     this.#schedule();
   }
 
-  /** Begins to replace every worker by one of the new setup. @returns its generation. */
-  renew(setup: Setup): number {
-    this.#failure = '';
-    const { workers: before } = this.setup.settings;
+  /** Begins to replace every worker of a pool by one of the new setup. @returns its generation. */
+  renew(pool: number, setup: Setup): number {
+    this.#record(pool).failure = '';
+    const { workers: before } = this.setup(pool).settings;
     const { workers } = setup.settings;
     // What TTIN, TTOU or `tunicorn scale` made of it stays, unless the configuration says something new.
     const isNew = workers.min !== before.min || workers.max !== before.max;
-    this.order({ type: 'reload', limits: limitsOf(setup.settings), range: isNew ? workers : null });
-    this.fleet.prepare(this.state.generation, setup);
-    return this.state.generation;
+    this.order({ type: 'reload', pool, limits: limitsOf(setup.settings), range: isNew ? workers : null });
+    const { generation } = poolAt(this.state, pool);
+    this.fleet.prepare({ pool, generation }, setup);
+    return generation;
   }
 
   #post(event: ChildEvent): void {
@@ -172,7 +207,7 @@ export class Arbiter {
   }
 
   #sleep(wakeAt: number): void {
-    this.#journal.health(isDegraded(this.state));
+    for (const pool of this.state.pools) this.#journal.health(pool.index, isDegraded(pool));
     const ms = restMs(this.#clock.now(), { wakeAt, beatAt: this.heart.nextAt });
     this.#clock.restMs = ms;
     this.#timer = setTimeout(() => this.#schedule(), ms);
@@ -195,9 +230,9 @@ export class Arbiter {
       case 'worker-end':
         return this.#onWorkerEnd(event.worker, event.end);
       case 'zygote':
-        return this.#onZygote(event.generation, event.message);
+        return this.#onZygote(event, event.message);
       case 'zygote-end':
-        return this.#onZygoteEnd(event.generation, event.end);
+        return this.#onZygoteEnd(event, event.end);
       default:
         return event satisfies never;
     }
@@ -221,9 +256,9 @@ export class Arbiter {
       case 'worker-lost':
         return this.#apply(message);
       case 'worker-wanted':
-        return this.heart.wake();
+        return this.heart.wake(message.mount);
       case 'load':
-        return this.heart.feel(message.load);
+        return this.heart.feel(message.mount, message.load);
       case 'report':
       case 'stacks':
         return this.inquiries.take(slot, message);
@@ -240,45 +275,47 @@ export class Arbiter {
     const index = sockets.findIndex(({ host, port }) => host === listener.host && port === listener.port);
     const address = addresses[index];
     const error = address === undefined ? code : bindError(address, code).message;
-    if (!this.#served) return this.#fail(error, 1);
+    if (!this.serving) return this.#fail(error, 1);
     this.#log.error(error);
     this.fleet.killFront(slot);
   }
 
-  #onReady(worker: number): void {
-    const wasBooting = this.state.booting.has(worker);
-    this.#apply({ type: 'worker-ready', worker });
-    if (wasBooting) this.#journal.replaced(this.fleet.named(worker));
-    this.#served = true;
+  #onReady(id: number): void {
+    const worker = this.state.workers.get(id);
+    const wasBooting = worker?.phase === 'booting';
+    this.#apply({ type: 'worker-ready', worker: id });
+    if (worker === undefined) return;
+    if (wasBooting) this.#journal.replaced(this.fleet.named(id));
+    this.#record(worker.pool).served = true;
     this.#announce();
   }
 
-  /** How many workers can take a request. */
-  get readyWorkers(): number {
-    const groups = this.state.fronts.flatMap(({ fresh, old }) => [fresh, old]);
-    return groups.reduce((sum, group) => sum + countReady(group), 0);
-  }
-
-  /** The addresses once every front listens; the readiness once one worker serves, and once every worker does. */
+  /** The addresses once every front listens; the readiness once one worker of each application serves, and once every worker does. */
   #announce(): void {
-    const { workers, booting, detached, target, stop, fronts } = this.state;
+    const { pools, stop, fronts } = this.state;
     if (fronts.some((front) => front.phase !== 'listening')) return;
-    const { sockets, setup } = this.#options;
+    const { sockets, settings } = this.#options;
     this.#journal.listening(
       sockets.map((socket) => socket.url),
-      setup.settings.static,
+      settings.static,
     );
     if (stop !== null) return;
-    if (!this.#announced && (target === 0 || this.readyWorkers > 0)) {
+    if (!this.#announced && pools.every((pool) => pool.target === 0 || readyWorkers(pool) > 0)) {
       this.#announced = true;
       this.onServing();
     }
-    const isComplete = booting.size === 0 && detached.size === 0 && workers.size >= target;
-    if (!isComplete) return;
+    if (!pools.every((pool) => this.#isComplete(pool))) return;
     // With 0..N nobody will load the application before the first request: there is no start that could fail.
-    this.#served = true;
-    this.#journal.ready(target, performance.now());
+    for (const record of this.#records) record.served = true;
+    this.#journal.ready(
+      pools.map(({ target }) => target),
+      performance.now(),
+    );
     this.onReady();
+  }
+
+  #isComplete(pool: Pool): boolean {
+    return isSettled(this.state, pool) && countWorkers(pool) >= pool.target;
   }
 
   #onFrontEnd(slot: number, end: End): void {
@@ -290,7 +327,7 @@ export class Arbiter {
       return;
     }
     if (front?.finished) return;
-    if (!this.#served && front?.phase === 'starting' && end.signal !== 'SIGKILL') {
+    if (!this.serving && front?.phase === 'starting' && end.signal !== 'SIGKILL') {
       return this.#fail(`The front ${describeEnd(end)} before it listened.`, 1);
     }
     this.#log.error(`The front ${describeEnd(end)}. Another one starts`);
@@ -298,36 +335,40 @@ export class Arbiter {
 
   #onLoaded(id: number, message: FromWorker): void {
     this.#told.set(id, message.event);
-    const generation = this.state.workers.get(id)?.generation ?? 0;
-    this.#hear(generation, message);
+    const worker = this.state.workers.get(id);
+    if (worker !== undefined) this.#hear(worker, message);
   }
 
   /** A worker or a zygote has loaded the application, or says why it cannot. */
-  #hear(generation: number, message: FromWorker): void {
+  #hear({ pool, generation }: Code, message: FromWorker): void {
+    const record = this.#record(pool);
     if (message.event === 'loaded') {
-      this.#goneHook.learn(generation, { setup: this.fleet.setup(generation), hooks: message.hooks });
-      if (generation !== this.state.generation) return;
-      this.#journal.loaded(message);
-      return this.fleet.setMounts(message.mounts);
+      const setup = this.fleet.setup({ pool, generation });
+      record.goneHook.learn(generation, { setup, hooks: message.hooks });
+      if (generation !== poolAt(this.state, pool).generation) return;
+      this.#journal.loaded(pool, message);
+      return this.fleet.setStaticMounts(pool, message.mounts);
     }
     if (this.state.stop !== null) return;
-    if (!this.#served) return this.#fail(describeFailure(message), 3);
-    if (this.#isOnTrial(generation)) this.#failure ||= describeFailure(message);
-    else this.#journal.failed(message);
+    const failure = describeFailure(message, this.fleet.of(pool));
+    if (!record.served) return this.#fail(failure, 3);
+    if (this.#isOnTrial({ pool, generation })) record.failure ||= failure;
+    else this.#journal.failed(pool, message);
   }
 
   /** Whether this generation may still be thrown away. */
-  #isOnTrial(generation: number): boolean {
-    const { reload } = this.state;
-    return reload !== null && !reload.proven && generation === this.state.generation;
+  #isOnTrial({ pool, generation }: Code): boolean {
+    const { reload, generation: wanted } = poolAt(this.state, pool);
+    return reload !== null && !reload.proven && generation === wanted;
   }
 
-  #callGoneHook(generation: number, gone: { readonly id: number; readonly pid: number }): void {
-    this.#goneHook.call(generation, gone);
-    const { reload, population, zygotes } = this.state;
-    const isOld = generation !== this.state.generation && reload?.proven !== false;
+  #callGoneHook({ pool, generation }: Code, gone: { readonly id: number; readonly pid: number }): void {
+    const { goneHook } = this.#record(pool);
+    goneHook.call(generation, gone);
+    const { reload, population, zygotes, generation: wanted } = poolAt(this.state, pool);
+    const isOld = generation !== wanted && reload?.proven !== false;
     const isEmpty = (population.get(generation) ?? 0) === 0 && !zygotes.has(generation);
-    if (isOld && isEmpty) this.#goneHook.forget(generation);
+    if (isOld && isEmpty) goneHook.forget(generation);
   }
 
   #onWorkerEnd(id: number, end: End): void {
@@ -336,45 +377,49 @@ export class Arbiter {
     const told = this.#told.get(id);
     this.#told.delete(id);
     this.fleet.forgetWorker(id);
-    const isOnTrial = this.#isOnTrial(before?.generation ?? 0);
+    const isOnTrial = before !== undefined && this.#isOnTrial(before);
     this.#apply({ type: 'worker-gone', worker: id });
     if (before === undefined) return;
-    this.#callGoneHook(before.generation, named);
+    this.#callGoneHook(before, named);
     this.fleet.tell(before.front, { type: 'worker-gone', worker: id });
     if (this.state.stop !== null) return;
+    const record = this.#record(before.pool);
     const wasReady = before.readyAt !== Number.POSITIVE_INFINITY;
     const cause = before.cause ?? (wasReady ? 'crash' : 'boot-failed');
-    this.restarts.set(cause, (this.restarts.get(cause) ?? 0) + 1);
+    record.restarts.set(cause, (record.restarts.get(cause) ?? 0) + 1);
     // One that we killed has been told of already, where there was something to tell.
     if (before.phase === 'leaving') return before.killed ? undefined : this.#journal.left(named, end);
     const how = told === 'failed' ? 'could not load the application' : describeEnd(end);
     if (isOnTrial) {
-      this.#failure ||= `${name(named)} ${how}${told === 'failed' ? '' : ' while it loaded the application'}.`;
+      record.failure ||= `${name(named)} ${how}${told === 'failed' ? '' : ' while it loaded the application'}.`;
       return;
     }
-    if (!this.#served && told === undefined && isOwnFault(end)) {
+    if (!record.served && told === undefined && isOwnFault(end)) {
       return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
     }
-    this.#journal.lost(named, how, this.state.retry.notBefore - this.#clock.now());
+    this.#journal.lost(named, how, poolAt(this.state, before.pool).retry.notBefore - this.#clock.now());
   }
 
-  #onZygote(generation: number, message: FromWorker): void {
-    this.#hear(generation, message);
-    if (message.event === 'loaded') this.#apply({ type: 'zygote-ready', generation });
+  #onZygote({ pool, generation }: Code, message: FromWorker): void {
+    this.#hear({ pool, generation }, message);
+    if (message.event === 'loaded') this.#apply({ type: 'zygote-ready', pool, generation });
   }
 
-  #onZygoteEnd(generation: number, end: End): void {
-    const before = this.state.zygotes.get(generation);
-    const isOnTrial = this.#isOnTrial(generation);
-    const pid = this.fleet.zygote(generation)?.pid ?? 0;
-    this.fleet.forgetZygote(generation);
-    this.#apply({ type: 'zygote-gone', generation });
+  #onZygoteEnd({ pool, generation }: Code, end: End): void {
+    const code = { pool, generation };
+    const record = this.#record(pool);
+    const before = poolAt(this.state, pool).zygotes.get(generation);
+    const isOnTrial = this.#isOnTrial(code);
+    const pid = this.fleet.zygote(code)?.pid ?? 0;
+    this.fleet.forgetZygote(code);
+    this.#apply({ type: 'zygote-gone', ...code });
     // What the import left under its pid is to be taken away, too.
-    this.#callGoneHook(generation, { id: 0, pid });
+    this.#callGoneHook(code, { id: 0, pid });
     if (this.state.stop !== null || before === undefined || before.phase === 'leaving') return;
-    const text = `The process that workers are forked from ${describeEnd(end)}`;
-    if (before.phase === 'booting' && isOnTrial) this.#failure ||= `${text} while it loaded the application.`;
-    else if (!this.#served) this.#fail(`${text} while it loaded the application.`, 3);
+    const text = `The process that workers${this.fleet.of(pool)} are forked from ${describeEnd(end)}`;
+    if (before.phase === 'booting' && isOnTrial)
+      record.failure ||= `${text} while it loaded the application.`;
+    else if (!record.served) this.#fail(`${text} while it loaded the application.`, 3);
     else this.#log.error(`${text}. Another one starts`);
   }
 
@@ -390,20 +435,23 @@ export class Arbiter {
     if (action.type === 'exit') return this.#finish();
     this.#performer.perform(action);
     this.#apply(action);
-    if (action.type === 'finish-reload') this.#options.onReload(null);
-    if (action.type === 'abort-reload') this.#options.onReload(this.#failure);
+    if (action.type === 'finish-reload') this.#options.onReload(action.pool, null);
+    if (action.type === 'abort-reload')
+      this.#options.onReload(action.pool, this.#record(action.pool).failure);
   }
 
   /** Told by who was killed because it did not get ready. */
-  #onExpired(generation: number, text: string): void {
-    if (!this.#served) this.#fail(text, 3);
-    else if (this.#isOnTrial(generation)) this.#failure ||= text;
+  #onExpired(code: Code, text: string): void {
+    const record = this.#record(code.pool);
+    if (!record.served) this.#fail(text, 3);
+    else if (this.#isOnTrial(code)) record.failure ||= text;
     else this.#log.error(text);
   }
 
   #finish(): void {
     clearTimeout(this.#timer);
-    if (this.state.reload !== null) this.#options.onReload('The server was stopped.');
+    for (const { index, reload } of this.state.pools)
+      if (reload !== null) this.#options.onReload(index, 'The server was stopped.');
     if (this.#exitCode === 0) this.#log.info(`Stopped: ${count(this.#requests, 'request')} finished`);
     this.#exit(this.#exitCode);
   }

@@ -1,5 +1,7 @@
 /** `--check-config`: loads the application in a worker process of its own, and says whether it can be. */
-import type { Settings } from '../config/options.ts';
+
+import { mountsOf } from '../config/mounts.ts';
+import type { Mount, Settings } from '../config/options.ts';
 import type { FromWorker } from '../messages.ts';
 import { openLogFile } from '../observe/log.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
@@ -7,29 +9,42 @@ import { describeEnd, type End, workerEnvironment } from './children.ts';
 import { title } from './fleet.ts';
 import { describeFailure } from './journal.ts';
 import { resolveRights } from './rights.ts';
-import { describeRuntime, environmentOf, findRuntime } from './runtime.ts';
+import { describeRuntime, findRuntime, runtimeEnvironment } from './runtime.ts';
 import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 
 /**
- * Prints what was found on standard output, or why the application cannot be loaded on standard error.
- * @returns the exit code: 0 or 3.
+ * Prints what was found on standard output, or why an application cannot be loaded on standard error.
+ * @returns the exit code: 0, or 3 when one of them cannot.
  * @throws {UserError} when there is no interpreter, or the rights cannot be changed.
  */
-export async function checkApplication(settings: Settings): Promise<number> {
+export async function checkApplications(settings: Settings): Promise<number> {
+  const mounts = mountsOf(settings);
+  let code = 0;
+  // One after another, so that what they print does not mix.
+  for (const mount of mounts) {
+    const of = mounts.length === 1 ? '' : ` of ${mount.prefix}`;
+    code = Math.max(code, await checkApplication(mount, of));
+  }
+  return code;
+}
+
+async function checkApplication({ prefix, settings }: Mount, of: string): Promise<number> {
   const rights = resolveRights(settings);
-  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
+  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE, prefix });
   const runtime = await findRuntime(settings, { env, rights });
-  const { said, end } = await load(settings, { rights, env: environmentOf(runtime, env), runtime });
+  const { said, end } = await load(settings, { rights, env: runtimeEnvironment(runtime, env), runtime });
   if (said?.event === 'loaded') {
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
     process.stdout.write(`${describeRuntime(runtime)}\n`);
     process.stdout.write(
-      `Application ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
+      `Application${of === '' ? '' : `${of}:`} ${said.app}${framework}${said.found === '' ? '' : `, ${said.found}`}\n`,
     );
     return 0;
   }
   const why =
-    said === null ? `The worker ${describeEnd(end)} while it loaded the application.` : describeFailure(said);
+    said === null
+      ? `The worker${of} ${describeEnd(end)} while it loaded the application.`
+      : describeFailure(said, of);
   process.stderr.write(`tunicorn: ${why}\n`);
   return 3;
 }

@@ -36,6 +36,8 @@ export function workerEnvironment(own: NodeJS.ProcessEnv, options: EnvironmentOp
     const at = text.indexOf('=');
     env[text.slice(0, at)] = text.slice(at + 1);
   }
+  // What gunicorn reads for an application under a prefix. Another one would only make it refuse every path.
+  if (options.prefix !== '/') env.SCRIPT_NAME = options.prefix;
   return env;
 }
 
@@ -43,4 +45,6 @@ export interface EnvironmentOptions {
   /** `NAME=VALUE` each. */
   readonly env: readonly string[];
   readonly serverSoftware: string;
+  /** Where the application is mounted: `/` leaves SCRIPT_NAME as it is. */
+  readonly prefix: string;
 }

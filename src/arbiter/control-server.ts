@@ -9,9 +9,11 @@ import type { Controlled, Outcome, Status } from '../status.ts';
 
 /** An order, as the command sends it. */
 export type Order =
-  | { readonly command: 'status' | 'reload' | 'upgrade' }
-  | { readonly command: 'scale'; readonly order: string }
-  | { readonly command: 'stacks'; readonly worker: number | null }
+  | { readonly command: 'status' | 'upgrade' }
+  /** `mount`: the prefix of one application; null for all of them, or the only one. */
+  | { readonly command: 'reload'; readonly mount: string | null }
+  | { readonly command: 'scale'; readonly order: string; readonly mount: string | null }
+  | { readonly command: 'stacks'; readonly worker: number | null; readonly mount: string | null }
   | { readonly command: 'recycle'; readonly worker: number }
   | { readonly command: 'stop'; readonly quick: boolean };
 
@@ -110,13 +112,13 @@ async function obey(order: Order, controlled: Controlled): Promise<Answer> {
     case 'status':
       return { ok: true, text: '', status: await controlled.status() };
     case 'reload':
-      return controlled.reload();
+      return controlled.reload(order.mount);
     case 'upgrade':
       return controlled.upgrade();
     case 'scale':
-      return controlled.scale(order.order);
+      return controlled.scale(order.order, order.mount);
     case 'stacks':
-      return controlled.stacks(order.worker);
+      return controlled.stacks(order.worker, order.mount);
     case 'recycle':
       return controlled.recycle(order.worker);
     case 'stop':
@@ -135,10 +137,12 @@ function parseOrder(line: string): Order | null {
     return null;
   }
   const { command, order, worker, quick } = value;
+  const mount = typeof value.mount === 'string' ? value.mount : null;
   const isNumber = typeof worker === 'number' && Number.isSafeInteger(worker);
-  if (command === 'status' || command === 'reload' || command === 'upgrade') return { command };
-  if (command === 'scale' && typeof order === 'string') return { command, order };
-  if (command === 'stacks' && (worker === null || isNumber)) return { command, worker };
+  if (command === 'status' || command === 'upgrade') return { command };
+  if (command === 'reload') return { command, mount };
+  if (command === 'scale' && typeof order === 'string') return { command, order, mount };
+  if (command === 'stacks' && (worker === null || isNumber)) return { command, worker, mount };
   if (command === 'recycle' && isNumber) return { command, worker };
   if (command === 'stop' && typeof quick === 'boolean') return { command, quick };
   return null;

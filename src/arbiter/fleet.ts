@@ -1,19 +1,22 @@
 /** The child processes as handles: starts them, speaks with them, and posts what they say as events. */
 import { rmSync } from 'node:fs';
 import type { Settings } from '../config/options.ts';
-import type { FromFront, FromWorker, StaticMount, ToFront, WorkerStart } from '../messages.ts';
+import type { FromFront, FromWorker, FrontMount, StaticMount, ToFront, WorkerStart } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
 import type { End } from './children.ts';
 import { FrontHandle } from './front.ts';
+import type { Named } from './journal.ts';
 import type { Rights } from './rights.ts';
-import { pythonOf, type Runtime } from './runtime.ts';
+import { anyPython, type Runtime } from './runtime.ts';
 import type { StackOwner } from './runtime-dir.ts';
 import type { Bound } from './sockets.ts';
 import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 import { type ForkedWorker, Zygote } from './zygote.ts';
 
-/** What the children of one generation run with. */
+/** What the workers of one generation of an application run with. */
 export interface Setup {
+  /** Where the application is found: `/`, or a prefix such as `/api`. */
+  readonly prefix: string;
   readonly settings: Settings;
   readonly runtime: Runtime;
   /** The environment of workers. */
@@ -21,10 +24,14 @@ export interface Setup {
 }
 
 export interface FleetOptions {
+  /** What holds for the server as a whole. */
+  readonly settings: Settings;
+  /** What the first generation of each application runs with: one for each pool. */
+  readonly setups: readonly Setup[];
   readonly log: Logger;
   readonly sockets: readonly Bound[];
-  /** Path of the gateway socket of a front. */
-  readonly gateway: (slot: number) => string;
+  /** Path of the socket on which a front waits for the workers of a pool. */
+  readonly gateway: (slot: number, pool: number) => string;
   /** Path of the file in which the stacks of a process are found. */
   readonly stackFile: (owner: StackOwner) => string;
   /** Descriptor of the access log; -1 for none. */
@@ -39,61 +46,116 @@ export type ChildEvent =
   | { readonly type: 'front-end'; readonly slot: number; readonly end: End }
   | { readonly type: 'worker'; readonly worker: number; readonly message: FromWorker }
   | { readonly type: 'worker-end'; readonly worker: number; readonly end: End }
-  | { readonly type: 'zygote'; readonly generation: number; readonly message: FromWorker }
-  | { readonly type: 'zygote-end'; readonly generation: number; readonly end: End };
+  | ({ readonly type: 'zygote'; readonly message: FromWorker } & Code)
+  | ({ readonly type: 'zygote-end'; readonly end: End } & Code);
+
+/** Which code: a generation of a pool. */
+export interface Code {
+  readonly pool: number;
+  readonly generation: number;
+}
+
+/** What is known of the children of one pool. */
+interface Crew {
+  /** What its workers run with for whom the fronts have taken up the settings. */
+  adopted: Setup;
+  /** By generation. */
+  readonly setups: Map<number, Setup>;
+  readonly zygotes: Map<number, Zygote>;
+  staticMounts: readonly StaticMount[];
+}
 
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #post: (event: ChildEvent) => void;
-  readonly #workers = new Map<number, WorkerProcess | ForkedWorker>();
+  readonly #workers = new Map<
+    number,
+    { readonly pool: number; readonly process: WorkerProcess | ForkedWorker }
+  >();
   readonly #fronts = new Map<number, FrontHandle>();
-  readonly #zygotes = new Map<number, Zygote>();
-  /** By generation. */
-  readonly #setups = new Map<number, Setup>();
-  #front: Setup;
-  #mounts: readonly StaticMount[] = [];
+  /** By pool. */
+  readonly #crews: readonly Crew[];
+  #settings: Settings;
 
   /** `post` only queues: it may be called from within any method. */
-  constructor(setup: Setup, options: FleetOptions, post: (event: ChildEvent) => void) {
-    this.#front = setup;
-    this.#setups.set(1, setup);
+  constructor(options: FleetOptions, post: (event: ChildEvent) => void) {
+    this.#settings = options.settings;
+    this.#crews = options.setups.map((setup) => ({
+      adopted: setup,
+      setups: new Map([[1, setup]]),
+      zygotes: new Map(),
+      staticMounts: [],
+    }));
     this.#options = options;
     this.#post = post;
   }
 
-  /** What new workers of this generation run with. */
-  setup(generation: number): Setup {
-    return this.#setups.get(generation) ?? this.#front;
+  /** What holds for the server as a whole, and for fronts that start. */
+  get settings(): Settings {
+    return this.#settings;
   }
 
-  prepare(generation: number, setup: Setup): void {
-    this.#setups.set(generation, setup);
+  /** What new workers of this generation run with. */
+  setup({ pool, generation }: Code): Setup {
+    const { setups, adopted } = this.#crew(pool);
+    return setups.get(generation) ?? adopted;
+  }
+
+  prepare({ pool, generation }: Code, setup: Setup): void {
+    this.#crew(pool).setups.set(generation, setup);
   }
 
   /** From now on this generation is the one that serves: the fronts take up its settings. */
-  adopt(generation: number): void {
-    this.#front = this.setup(generation);
-    for (const known of this.#setups.keys()) if (known < generation) this.#setups.delete(known);
-    this.tellAll({ type: 'settings', settings: this.#named(this.#front.settings) });
+  adopt({ pool, generation }: Code): void {
+    const crew = this.#crew(pool);
+    crew.adopted = this.setup({ pool, generation });
+    for (const known of crew.setups.keys()) if (known < generation) crew.setups.delete(known);
+    this.#tellSettings();
   }
 
-  discard(generation: number): void {
-    this.#setups.delete(generation);
+  discard({ pool, generation }: Code): void {
+    this.#crew(pool).setups.delete(generation);
+  }
+
+  /** The fronts take up what belongs to no application alone. */
+  configure(settings: Settings): void {
+    this.#settings = settings;
+    this.#tellSettings();
+  }
+
+  #tellSettings(): void {
+    for (const [slot, front] of this.#fronts) {
+      front.send({ type: 'settings', settings: this.#named(), mounts: this.#mounts(slot) });
+    }
+  }
+
+  #mounts(slot: number): FrontMount[] {
+    return this.#crews.map(({ adopted: { prefix, settings } }, pool) => {
+      return { prefix, settings, gateway: this.#options.gateway(slot, pool) };
+    });
+  }
+
+  #crew(pool: number): Crew {
+    const crew = this.#crews[pool];
+    if (crew === undefined) throw new Error(`There is no pool ${pool}.`);
+    return crew;
   }
 
   spawnFront(slot: number): void {
-    const { log, gateway } = this.#options;
+    const { log } = this.#options;
+    const setups = this.#crews.map(({ adopted }) => adopted);
     try {
       const front = new FrontHandle({
-        ...this.#options,
-        python: pythonOf(this.#front.runtime),
+        sockets: this.#options.sockets,
+        rights: this.#options.rights,
+        python: anyPython(setups.map(({ runtime }) => runtime)),
         accessLog: this.#options.accessLog(),
-        settings: () => this.#named(this.#front.settings),
-        gateway: gateway(slot),
+        settings: () => this.#named(),
+        mounts: () => this.#mounts(slot),
         errorLog: log.fd,
         // With 0..N nobody is there before the first request.
-        afterReady: this.#options.isSuccessor() && this.#front.settings.workers.min > 0,
-        mounts: () => this.#mounts,
+        afterReady: this.#options.isSuccessor() && setups.some(({ settings }) => settings.workers.min > 0),
+        staticMounts: () => this.#staticMounts(),
         onMessage: (message) => this.#post({ type: 'front', slot, message }),
         onExit: (end) => this.#post({ type: 'front-end', slot, end }),
       });
@@ -103,35 +165,33 @@ export class Fleet {
     }
   }
 
-  spawnWorker(id: number, where: { readonly front: number; readonly generation: number }): void {
-    const { generation } = where;
+  spawnWorker(id: number, where: Code & { readonly front: number }): void {
     const start = this.#start('worker', { id, ...where });
     const onExit = (end: End) => this.#post({ type: 'worker-end', worker: id, end });
     const onMessage = (message: FromWorker) => this.#post({ type: 'worker', worker: id, message });
     try {
-      const zygote = this.#zygotes.get(generation);
-      const worker =
-        zygote?.fork(start, { onMessage, onExit }) ??
+      const process =
+        this.zygote(where)?.fork(start, { onMessage, onExit }) ??
         new WorkerProcess(start, {
-          ...this.#process(generation),
+          ...this.#process(where),
           onMessage: (message) => void (isOwnWord(message) && onMessage(message)),
           onExit,
         });
-      this.#workers.set(id, worker);
+      this.#workers.set(id, { pool: where.pool, process });
     } catch (error) {
       onExit(notStarted(error));
     }
   }
 
-  spawnZygote(generation: number): void {
-    const onExit = (end: End) => this.#post({ type: 'zygote-end', generation, end });
+  spawnZygote({ pool, generation }: Code): void {
+    const onExit = (end: End) => this.#post({ type: 'zygote-end', pool, generation, end });
     try {
-      const zygote = new Zygote(this.#start('zygote', { id: 0, front: 0, generation }), {
-        ...this.#process(generation),
-        onMessage: (message) => this.#post({ type: 'zygote', generation, message }),
+      const zygote = new Zygote(this.#start('zygote', { id: 0, front: 0, pool, generation }), {
+        ...this.#process({ pool, generation }),
+        onMessage: (message) => this.#post({ type: 'zygote', pool, generation, message }),
         onExit,
       });
-      this.#zygotes.set(generation, zygote);
+      this.#crew(pool).zygotes.set(generation, zygote);
     } catch (error) {
       onExit(notStarted(error));
     }
@@ -142,18 +202,21 @@ export class Fleet {
   }
 
   killWorker(id: number): void {
-    this.#workers.get(id)?.kill();
+    this.#workers.get(id)?.process.kill();
   }
 
-  /** Where a process is, one that no front can ask; empty when that cannot be had. */
-  async stacks(owner: StackOwner): Promise<string> {
-    const path = this.#options.stackFile(owner);
-    if (typeof owner === 'number') return (await this.#workers.get(owner)?.stacks(path)) ?? '';
-    return (await this.#zygotes.get(Number(owner.slice('zygote-'.length)))?.stacks(path)) ?? '';
+  /** Where a worker is that no front can ask; empty when that cannot be had. */
+  async stacks(worker: number): Promise<string> {
+    return (await this.#workers.get(worker)?.process.stacks(this.#options.stackFile(worker))) ?? '';
   }
 
-  zygote(generation: number): Zygote | undefined {
-    return this.#zygotes.get(generation);
+  /** As `stacks`, of what workers are forked from. */
+  async zygoteStacks(code: Code): Promise<string> {
+    return (await this.zygote(code)?.stacks(this.#options.stackFile(zygoteName(code)))) ?? '';
+  }
+
+  zygote({ pool, generation }: Code): Zygote | undefined {
+    return this.#crew(pool).zygotes.get(generation);
   }
 
   /** To one front, or to nobody when it is gone. */
@@ -165,16 +228,27 @@ export class Fleet {
     for (const front of this.#fronts.values()) front.send(message);
   }
 
-  /** Static files found in the application: for every front, and for those that come later. */
-  setMounts(mounts: readonly StaticMount[]): void {
-    if (JSON.stringify(mounts) === JSON.stringify(this.#mounts)) return;
-    this.#mounts = mounts;
-    this.tellAll({ type: 'mounts', mounts });
+  /** Static files found in an application: for every front, and for those that come later. */
+  setStaticMounts(pool: number, found: readonly StaticMount[]): void {
+    const crew = this.#crew(pool);
+    if (JSON.stringify(found) === JSON.stringify(crew.staticMounts)) return;
+    crew.staticMounts = found;
+    this.tellAll({ type: 'static-mounts', staticMounts: this.#staticMounts() });
+  }
+
+  #staticMounts(): StaticMount[] {
+    return this.#crews.flatMap(({ staticMounts }) => staticMounts);
   }
 
   /** A worker for the log; pid 0 when it could not be started. */
-  named(id: number): { id: number; pid: number } {
-    return { id, pid: this.#workers.get(id)?.pid ?? 0 };
+  named(id: number): Named {
+    const worker = this.#workers.get(id);
+    return { id, pid: worker?.process.pid ?? 0, of: worker === undefined ? '' : this.of(worker.pool) };
+  }
+
+  /** What distinguishes an application in the log, to be put behind a noun: ` of /api`; empty when there is only one. */
+  of(pool: number): string {
+    return this.#crews.length === 1 ? '' : ` of ${this.#crew(pool).adopted.prefix}`;
   }
 
   frontPid(slot: number): number {
@@ -190,24 +264,29 @@ export class Fleet {
     rmSync(this.#options.stackFile(id), { force: true });
   }
 
-  forgetZygote(generation: number): void {
-    this.#zygotes.delete(generation);
-    rmSync(this.#options.stackFile(`zygote-${generation}`), { force: true });
+  forgetZygote(code: Code): void {
+    this.#crew(code.pool).zygotes.delete(code.generation);
+    rmSync(this.#options.stackFile(zygoteName(code)), { force: true });
   }
 
   #start(
     mode: WorkerStart['mode'],
-    { id, front, generation }: { id: number; front: number; generation: number },
+    { id, front, ...code }: Code & { readonly id: number; readonly front: number },
   ): WorkerStart {
     const { gateway, stackFile } = this.#options;
-    const owner: StackOwner = mode === 'zygote' ? `zygote-${generation}` : id;
-    const where = { worker: id, generation, gateway: gateway(front), stackFile: stackFile(owner) };
-    return workerStart(this.setup(generation).settings, { mode, ...where });
+    const owner: StackOwner = mode === 'zygote' ? zygoteName(code) : id;
+    return workerStart(this.setup(code).settings, {
+      mode,
+      worker: id,
+      generation: code.generation,
+      gateway: gateway(front, code.pool),
+      stackFile: stackFile(owner),
+    });
   }
 
-  #process(generation: number): Omit<ProcessOptions, 'onMessage' | 'onExit'> {
+  #process(code: Code): Omit<ProcessOptions, 'onMessage' | 'onExit'> {
     const { log, rights } = this.#options;
-    const { settings, runtime, env } = this.setup(generation);
+    const { settings, runtime, env } = this.setup(code);
     return {
       runtime,
       env,
@@ -218,9 +297,13 @@ export class Fleet {
     };
   }
 
-  #named(settings: Settings): Settings {
-    return { ...settings, name: title(settings) };
+  #named(): Settings {
+    return { ...this.#settings, mount: [], name: title(this.#settings) };
   }
+}
+
+function zygoteName({ pool, generation }: Code): StackOwner {
+  return `zygote-${pool + 1}-${generation}`;
 }
 
 /** What `ps` shows behind the kind of process. */

@@ -1,16 +1,16 @@
 /** The arbiter's view of one front process. What runs in it lives in `src/front/`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Settings } from '../config/options.ts';
-import type { FromFront, Listener, StaticMount, ToFront } from '../messages.ts';
+import type { FromFront, FrontMount, Listener, StaticMount, ToFront } from '../messages.ts';
 import { type End, FRONT_PROGRAM } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
 import type { Bound } from './sockets.ts';
 
 export interface FrontOptions {
-  /** Asked for when the front is up, as `mounts`. */
+  /** What it starts with, asked for when it is up; `staticMounts`: those found so far. */
   readonly settings: () => Settings;
-  /** Path of the UNIX socket on which it waits for its workers. */
-  readonly gateway: string;
+  readonly mounts: () => readonly FrontMount[];
+  readonly staticMounts: () => readonly StaticMount[];
   readonly sockets: readonly Bound[];
   readonly errorLog: number;
   /** Descriptor of the access log; -1 for none. */
@@ -19,8 +19,6 @@ export interface FrontOptions {
   /** Path of the interpreter, which may be needed to change rights. */
   readonly python: string;
   readonly afterReady: boolean;
-  /** The mounts found so far, asked for when the front is up. */
-  readonly mounts: () => readonly StaticMount[];
   readonly onMessage: (message: FromFront) => void;
   readonly onExit: (end: End) => void;
 }
@@ -67,17 +65,17 @@ export class FrontHandle {
   }
 
   #start(): void {
-    const { settings, gateway, sockets, accessLog, mounts, afterReady } = this.#options;
+    const { settings, mounts, sockets, accessLog, staticMounts, afterReady } = this.#options;
     this.send({
       type: 'start',
       settings: settings(),
       listeners: sockets.map(({ host, port, unix }, index): Listener => {
         return { fd: FIRST_LISTENER + index, host, port, unix };
       }),
-      gateway,
+      mounts: mounts(),
       errorLog: ERROR_LOG,
       accessLog: accessLog < 0 ? -1 : ACCESS_LOG,
-      mounts: mounts(),
+      staticMounts: staticMounts(),
       afterReady,
     });
   }

@@ -7,7 +7,7 @@ import type { Change } from './apply.ts';
 import { Watch } from './checkup.ts';
 import type { Fleet } from './fleet.ts';
 import { Scaler } from './scaler.ts';
-import { limitsInForce, type State } from './state.ts';
+import { isSettled, limitsInForce, type Pool, poolAt, type State } from './state.ts';
 
 export interface HeartOptions {
   readonly state: State;
@@ -21,12 +21,12 @@ export const REST_MS = 2000;
 
 export class Heart {
   readonly #options: HeartOptions;
-  readonly #scaler = new Scaler();
   /** By worker. */
   readonly #watches = new Map<number, Watch>();
   readonly #listeners: (() => void)[] = [];
-  /** What the fronts said of this second. */
-  #loads: Load[] = [];
+  /** By pool, as what the fronts said of this second. */
+  readonly #scalers: readonly Scaler[];
+  #loads: Load[][];
   #nextAt = 0;
   /** Something has happened since the last beat. */
   #stirred = true;
@@ -34,6 +34,9 @@ export class Heart {
 
   constructor(options: HeartOptions) {
     this.#options = options;
+    const { pools } = options.state;
+    this.#scalers = pools.map(() => new Scaler());
+    this.#loads = pools.map(() => []);
   }
 
   get nextAt(): number {
@@ -51,14 +54,15 @@ export class Heart {
     this.#stirred = true;
   }
 
-  /** A front's second. */
-  feel(load: Load): void {
-    this.#loads.push(load);
+  /** A front's second, as far as one application is concerned. */
+  feel(pool: number, load: Load): void {
+    this.#loads[pool]?.push(load);
   }
 
   /** A request waits, and nobody is there to run it. */
-  wake(): void {
-    if (this.#options.state.target === 0) this.#retarget(1, 'a request waits');
+  wake(index: number): void {
+    const pool = poolAt(this.#options.state, index);
+    if (pool.target === 0) this.#retarget(pool, 1, 'a request waits');
   }
 
   /** To be called in every turn; does nothing when it is too early. */
@@ -66,20 +70,17 @@ export class Heart {
     if (now < this.#nextAt) return;
     if (this.#options.state.stop === null) {
       this.#examine();
-      this.#scale(now);
+      for (const pool of this.#options.state.pools) this.#scale(pool, now);
     }
-    this.#loads = [];
+    this.#loads = this.#loads.map(() => []);
     for (const listener of this.#listeners) listener();
     this.#nextAt = now + (this.#mayRest() ? REST_MS : HEARTBEAT_MS);
     this.#stirred = false;
   }
 
   #mayRest(): boolean {
-    const { state } = this.#options;
-    const { min, max, suspended } = state;
-    const { maxMemory } = limitsInForce(state);
-    const needsLooks = this.#neverRests || min !== max || maxMemory !== Number.POSITIVE_INFINITY;
-    return !this.#stirred && !needsLooks && suspended.size === 0;
+    const { pools, suspended } = this.#options.state;
+    return !this.#stirred && !this.#neverRests && !pools.some(needsLooks) && suspended.size === 0;
   }
 
   #examine(): void {
@@ -102,29 +103,36 @@ export class Heart {
     return this.#watches.get(worker);
   }
 
-  #scale(now: number): void {
+  #scale(pool: Pool, now: number): void {
     const { state, fleet } = this.#options;
-    const { target, min, max, booting, detached } = state;
+    const { index, generation, target, min, max } = pool;
     if (min === max || state.parked) return;
-    const { threads, scaleIdle } = fleet.setup(state.generation).settings;
-    const next = this.#scaler.next({
+    const { threads, scaleIdle } = fleet.setup({ pool: index, generation }).settings;
+    const loads = this.#loads[index] ?? [];
+    const next = this.#scalers[index]?.next({
       now,
       target,
       min,
       max,
       threads,
       idleMs: scaleIdle * 1000,
-      settled: booting.size === 0 && detached.size === 0,
-      waitMs: Math.max(0, ...this.#loads.map((load) => load.waitMs)),
-      busy: this.#loads.reduce((sum, load) => sum + load.busy, 0),
+      settled: isSettled(state, pool),
+      waitMs: Math.max(0, ...loads.map((load) => load.waitMs)),
+      busy: loads.reduce((sum, load) => sum + load.busy, 0),
     });
-    if (next !== target) this.#retarget(next, next > target ? 'requests wait' : 'one is spare');
+    if (next === undefined || next === target) return;
+    this.#retarget(pool, next, next > target ? 'requests wait' : 'one is spare');
   }
 
-  #retarget(target: number, why: string): void {
-    const { state, log, apply } = this.#options;
-    const { min, max } = state;
-    apply({ type: 'scale', min, max, target });
-    log.info(`${count(state.target, 'worker')} from now on: ${why}`);
+  #retarget(pool: Pool, target: number, why: string): void {
+    const { fleet, log, apply } = this.#options;
+    const { index, min, max } = pool;
+    apply({ type: 'scale', pool: index, min, max, target });
+    log.info(`${count(pool.target, 'worker')}${fleet.of(index)} from now on: ${why}`);
   }
+}
+
+/** Its number of workers moves by itself, or their memory is to be looked at. */
+function needsLooks(pool: Pool): boolean {
+  return pool.min !== pool.max || limitsInForce(pool).maxMemory !== Number.POSITIVE_INFINITY;
 }

@@ -15,7 +15,7 @@ const PATIENCE_MS = 20_000;
 export async function requireHooks(settings: Settings, ownEnv: NodeJS.ProcessEnv): Promise<void> {
   const { hooks, chdir, pythonpath } = settings;
   if (hooks === '') return;
-  const env = workerEnvironment(ownEnv, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
+  const env = workerEnvironment(ownEnv, { env: settings.env, serverSoftware: SERVER_SOFTWARE, prefix: '/' });
   const python = await findInterpreter({ ...settings, env, rights: null });
   const args = [WORKER_PROGRAM, '--find-hooks', hooks, chdir, ...pythonpath];
   const options = { env, timeout: PATIENCE_MS, killSignal: 'SIGKILL' } as const;

@@ -2,7 +2,16 @@
 import type { WorkerRange } from '../config/values.ts';
 import type { Cause } from '../messages.ts';
 import type { Action } from './plan.ts';
-import { isOld, limitsFor, type Retry, type State, type WorkerPhase, type WorkerState } from './state.ts';
+import {
+  isOld,
+  limitsFor,
+  type Pool,
+  poolAt,
+  type Retry,
+  type State,
+  type WorkerPhase,
+  type WorkerState,
+} from './state.ts';
 
 /** A child that stayed ready for so long was no part of a crash loop. */
 export const SETTLE_MS = 1000;
@@ -30,6 +39,7 @@ export function addWorker(
 ): void {
   const worker: WorkerState = {
     id: change.worker,
+    pool: change.pool,
     front: change.front,
     generation: change.generation,
     spawnedAt: now,
@@ -42,8 +52,9 @@ export function addWorker(
     killAt: Number.POSITIVE_INFINITY,
     killed: false,
   };
+  const { population } = poolAt(state, worker.pool);
   state.nextWorker = Math.max(state.nextWorker, worker.id + 1);
-  state.population.set(worker.generation, (state.population.get(worker.generation) ?? 0) + 1);
+  population.set(worker.generation, (population.get(worker.generation) ?? 0) + 1);
   state.workers.set(worker.id, worker);
   file(state, worker, null);
 }
@@ -56,25 +67,26 @@ export function welcome(state: State, id: number, now: number): void {
     if (!worker.killed) state.untold.add(id);
     return;
   }
-  if (worker.readyAt === Number.POSITIVE_INFINITY) state.settling.set(id, now + SETTLE_MS);
+  const pool = poolAt(state, worker.pool);
+  if (worker.readyAt === Number.POSITIVE_INFINITY) pool.settling.set(id, now + SETTLE_MS);
   setWorker(state, id, { phase: 'ready', readyAt: Math.min(worker.readyAt, now) });
-  if (worker.generation === state.generation) prove(state);
+  if (worker.generation === pool.generation) prove(pool);
 }
 
-/** The new code serves: what its configuration says of the server holds from now on. */
-function prove(state: State): void {
-  const { reload } = state;
+/** The new code serves: what its configuration says holds from now on. */
+function prove(pool: Pool): void {
+  const { reload } = pool;
   if (reload === null || reload.proven) return;
-  state.reload = { ...reload, proven: true, range: null };
+  pool.reload = { ...reload, proven: true, range: null };
   if (reload.range === null) return;
   const { min, max } = reload.range;
-  rescale(state, reload.range, min === max ? min : state.target);
+  rescale(pool, reload.range, min === max ? min : pool.target);
 }
 
-export function rescale(state: State, { min, max }: WorkerRange, target: number): void {
-  state.min = min;
-  state.max = max;
-  state.target = Math.min(max, Math.max(min, target));
+export function rescale(pool: Pool, { min, max }: WorkerRange, target: number): void {
+  pool.min = min;
+  pool.max = max;
+  pool.target = Math.min(max, Math.max(min, target));
 }
 
 export function detach(state: State, worker: WorkerState | undefined, now: number): void {
@@ -91,19 +103,19 @@ export function see(state: State, seen: Seen, now: number): void {
   if (worker === undefined) return;
   if (!seen.stopped || worker.phase === 'leaving') state.suspended.delete(worker.id);
   else if (!state.suspended.has(worker.id)) state.suspended.set(worker.id, now);
-  const { maxMemory } = limitsFor(state, worker.generation);
+  const { maxMemory } = limitsFor(poolAt(state, worker.pool), worker.generation);
   if (seen.rss > maxMemory && worker.phase === 'ready') wear(state, worker.id, 'max-memory');
 }
 
-/** One that was never ready has no request to finish. */
 export function retire(state: State, change: Extract<Action, { type: 'retire-worker' }>, now: number): void {
   const worker = state.workers.get(change.worker);
   if (worker === undefined) return;
-  const isServing = worker.readyAt !== Number.POSITIVE_INFINITY;
-  leave(state, change.worker, {
-    killAt: now + (isServing ? limitsFor(state, worker.generation).graceMs : 0),
-    cause: change.cause,
-  });
+  leave(state, change.worker, { killAt: now + graceOf(state, worker), cause: change.cause });
+}
+
+/** What it may still take. One that was never ready has no request to finish. */
+export function graceOf(state: State, { readyAt, pool, generation }: WorkerState): number {
+  return readyAt === Number.POSITIVE_INFINITY ? 0 : limitsFor(poolAt(state, pool), generation).graceMs;
 }
 
 export function expire(state: State, id: number, now: number): void {
@@ -150,32 +162,33 @@ function prune(state: State): void {
 export function loseWorker(state: State, id: number, now: number): void {
   const worker = state.workers.get(id);
   if (worker === undefined) return;
+  const pool = poolAt(state, worker.pool);
   unfile(state, worker);
-  state.population.set(worker.generation, (state.population.get(worker.generation) ?? 1) - 1);
+  pool.population.set(worker.generation, (pool.population.get(worker.generation) ?? 1) - 1);
   prune(state);
-  const unsettled = state.settling.delete(id);
+  const unsettled = pool.settling.delete(id);
   if (worker.phase === 'leaving' && worker.cause !== 'boot-timeout') return;
   const wasReady = worker.readyAt !== Number.POSITIVE_INFINITY;
-  if (!wasReady) fail(state, worker, now);
-  else if (unsettled) countTogether(state, worker.spawnedAt, { now, forgiven: 1 });
+  if (!wasReady) fail(pool, worker, now);
+  else if (unsettled) countTogether(pool, worker.spawnedAt, { now, forgiven: 1 });
 }
 
 /** A worker that was never ready: its code may be broken. */
-function fail(state: State, worker: { spawnedAt: number; generation: number }, now: number): void {
-  const { reload } = state;
-  if (reload !== null && !reload.proven && worker.generation === state.generation) {
+function fail(pool: Pool, worker: { spawnedAt: number; generation: number }, now: number): void {
+  const { reload } = pool;
+  if (reload !== null && !reload.proven && worker.generation === pool.generation) {
     // Said of the new code alone: the old generation is no part of a crash loop.
-    state.reload = { ...reload, failed: true };
-  } else countTogether(state, worker.spawnedAt, { now, forgiven: 0 });
+    pool.reload = { ...reload, failed: true };
+  } else countTogether(pool, worker.spawnedAt, { now, forgiven: 0 });
 }
 
 /** Those spawned together fail together: that is one failure, or a fleet would reach the longest delay at once. */
 function countTogether(
-  state: State,
+  pool: Pool,
   spawnedAt: number,
   { now, forgiven }: { now: number; forgiven: number },
 ): void {
-  if (spawnedAt >= state.retry.failedAt) state.retry = countFailure(state.retry, now, forgiven);
+  if (spawnedAt >= pool.retry.failedAt) pool.retry = countFailure(pool.retry, now, forgiven);
 }
 
 /** `forgiven` failures cost no delay: a worker that was ready is replaced at once the first time. */
@@ -197,23 +210,24 @@ function setWorker(state: State, id: number, parts: Partial<WorkerState>): void 
 /** Keeps the collections, so that no plan has to look at every worker. What stays in one keeps its place, by age. */
 export function file(state: State, worker: WorkerState, was: WorkerPhase | null = worker.phase): void {
   const { id, phase } = worker;
+  const pool = poolAt(state, worker.pool);
   if (was !== phase) {
-    if (was !== null) byPhase(state, was)?.delete(id);
-    byPhase(state, phase)?.add(id);
+    if (was !== null) byPhase(state, pool, was)?.delete(id);
+    byPhase(state, pool, phase)?.add(id);
   }
-  if (phase !== 'leaving') regroup(state, worker);
+  if (phase !== 'leaving') regroup(pool, worker);
   else if (was !== 'leaving') ungroup(state, worker, was);
 }
 
-function byPhase(state: State, phase: WorkerPhase): Set<number> | null {
-  return phase === 'booting' || phase === 'detached' ? state[phase] : null;
+function byPhase({ detached }: State, { booting }: Pool, phase: WorkerPhase): Set<number> | null {
+  if (phase === 'booting') return booting;
+  return phase === 'detached' ? detached : null;
 }
 
-function regroup(state: State, worker: WorkerState): void {
-  const front = state.fronts[worker.front];
-  if (front === undefined) return;
-  const old = isOld(state, worker);
-  const [mine, other] = old ? [front.old, front.fresh] : [front.fresh, front.old];
+function regroup(pool: Pool, worker: WorkerState): void {
+  const team = pool.teams[worker.front];
+  if (team === undefined) return;
+  const [mine, other] = isOld(pool, worker) ? [team.old, team.fresh] : [team.fresh, team.old];
   mine.all.set(worker.id, worker);
   toggle(mine.unready, worker.id, worker.phase !== 'ready');
   other.all.delete(worker.id);
@@ -224,8 +238,9 @@ function regroup(state: State, worker: WorkerState): void {
 function ungroup(state: State, worker: WorkerState, was: WorkerPhase | null): void {
   const { id } = worker;
   if (state.suspended.size > 0) state.suspended.delete(id);
-  const front = state.fronts[worker.front];
-  const group = isOld(state, worker) ? front?.old : front?.fresh;
+  const pool = poolAt(state, worker.pool);
+  const team = pool.teams[worker.front];
+  const group = isOld(pool, worker) ? team?.old : team?.fresh;
   group?.all.delete(id);
   if (was !== 'ready') group?.unready.delete(id);
 }
@@ -238,26 +253,26 @@ function toggle(set: Set<number>, id: number, belongs: boolean): void {
 function unfile(state: State, worker: WorkerState): void {
   const { id, phase } = worker;
   state.workers.delete(id);
-  byPhase(state, phase)?.delete(id);
+  byPhase(state, poolAt(state, worker.pool), phase)?.delete(id);
   if (phase === 'leaving') state.untold.delete(id);
   else ungroup(state, worker, phase);
 }
 
 // Zygotes
 
-type ZygoteParts = Partial<Omit<NonNullable<ReturnType<State['zygotes']['get']>>, 'generation'>>;
+type ZygoteParts = Partial<Omit<NonNullable<ReturnType<Pool['zygotes']['get']>>, 'generation'>>;
 
-export function setZygote(state: State, generation: number, parts: ZygoteParts): void {
-  const before = state.zygotes.get(generation);
+export function setZygote({ zygotes }: Pool, generation: number, parts: ZygoteParts): void {
+  const before = zygotes.get(generation);
   if (before === undefined && parts.spawnedAt === undefined) return;
   const fresh = { generation, phase: 'booting', spawnedAt: 0, killed: false } as const;
-  state.zygotes.set(generation, { ...(before ?? fresh), ...parts });
+  zygotes.set(generation, { ...(before ?? fresh), ...parts });
 }
 
-export function loseZygote(state: State, generation: number, now: number): void {
-  const zygote = state.zygotes.get(generation);
+export function loseZygote(pool: Pool, generation: number, now: number): void {
+  const zygote = pool.zygotes.get(generation);
   if (zygote === undefined) return;
-  state.zygotes.delete(generation);
-  if (zygote.phase === 'booting') fail(state, zygote, now);
-  else if (zygote.phase === 'ready') countTogether(state, zygote.spawnedAt, { now, forgiven: 1 });
+  pool.zygotes.delete(generation);
+  if (zygote.phase === 'booting') fail(pool, zygote, now);
+  else if (zygote.phase === 'ready') countTogether(pool, zygote.spawnedAt, { now, forgiven: 1 });
 }

@@ -9,7 +9,7 @@ import type { Arbiter } from './arbiter.ts';
 import { name } from './journal.ts';
 import type { Reloads } from './reload.ts';
 import { SIGNALS, type SignalName } from './signals.ts';
-import { limitsInForce } from './state.ts';
+import { longestGraceMs, type Pool, poolAt } from './state.ts';
 import { survey } from './survey.ts';
 import { Terminal } from './terminal.ts';
 
@@ -75,38 +75,58 @@ export class Orders implements Controlled {
     return survey(this.#arbiter, this.#options.listen);
   }
 
-  reload(): Promise<Outcome> {
-    if (this.#arbiter.state.stop !== null) return Promise.resolve(refused('The server is stopping.'));
+  async reload(mount: string | null = null): Promise<Outcome> {
+    if (this.#arbiter.state.stop !== null) return refused('The server is stopping.');
+    const pool = mount === null ? null : this.#find(mount);
+    if (typeof pool === 'string') return refused(pool);
     if (this.#arbiter.state.parked) this.#unpark('reload');
-    return this.#options.reloads.request();
+    return this.#options.reloads.request(pool?.index ?? null);
   }
 
-  scale(order: string): Outcome {
+  scale(order: string, mount: string | null = null): Outcome {
     const { state } = this.#arbiter;
     if (state.stop !== null) return refused('The server is stopping.');
+    const pool = this.#find(mount);
+    if (typeof pool === 'string') return refused(pool);
     let limit = '';
     try {
-      const { min, max } = scaled(order, state);
+      const { min, max } = scaled(order, pool);
       if (state.fronts.length > Math.max(1, min)) {
         return refused(
           `${count(min, 'worker')} would be too few: there are ${state.fronts.length} fronts, and each needs one (--fronts).`,
         );
       }
-      limit = isStep(order) ? describeLimit(state, Number(order)) : '';
-      this.#rescale({ min, max, target: isStep(order) ? state.target + Number(order) : state.target });
+      limit = isStep(order) ? describeLimit(pool, Number(order)) : '';
+      this.#rescale(pool, { min, max, target: isStep(order) ? pool.target + Number(order) : pool.target });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return refused(error.message);
     }
-    const text = `${this.#describeScale()}${limit}`;
+    const text = `${this.#describeScale(pool)}${limit}`;
     this.#log.info(`${text} (tunicorn scale ${order})`);
     return { ok: true, text };
   }
 
-  async stacks(worker: number | null): Promise<Outcome> {
+  /** The pool under a prefix; without one the only one. @returns a sentence for people when there is none */
+  #find(mount: string | null): Pool | string {
+    const { pools } = this.#arbiter.state;
+    const prefixes = this.#arbiter.setups.map(({ prefix }) => prefix);
+    const list = `There ${prefixes.length === 1 ? 'is' : 'are'} ${prefixes.join(', ')}`;
+    if (mount === null)
+      return pools.length === 1
+        ? poolAt(this.#arbiter.state, 0)
+        : `Which application? ${list}: name one with --mount.`;
+    const index = prefixes.indexOf(mount.replace(/(?<=.)\/$/, ''));
+    return pools[index] ?? `Nothing is mounted at ${mount}. ${list}.`;
+  }
+
+  async stacks(worker: number | null, mount: string | null = null): Promise<Outcome> {
     const { state } = this.#arbiter;
     if (worker !== null && !state.workers.has(worker)) return refused(this.#noWorker(worker));
-    const asked = worker === null ? [...state.workers.keys()] : [worker];
+    const pool = mount === null ? null : this.#find(mount);
+    if (typeof pool === 'string') return refused(pool);
+    const all = [...state.workers.values()].filter((each) => pool === null || each.pool === pool.index);
+    const asked = worker === null ? all.map(({ id }) => id) : [worker];
     if (asked.length === 0) return { ok: true, text: 'There are no workers.' };
     const texts = await Promise.all(asked.map((id) => this.#stacksOf(id)));
     return { ok: true, text: texts.join('\n\n') };
@@ -188,27 +208,32 @@ export class Orders implements Controlled {
     this.#arbiter.order({ type: 'unpark' });
   }
 
+  /** A signal cannot name an application: it means each of them. */
   #more(signal: string, by: 1 | -1): void {
     const { state } = this.#arbiter;
-    if (state.stop !== null) return;
-    const range = scaled(by === 1 ? '+1' : '-1', state);
-    if (range.min < state.fronts.length && state.fronts.length > 1) {
-      this.#log.info(`${signal}: each of the ${state.fronts.length} fronts needs a worker; nothing was done`);
+    if (state.stop === null) for (const pool of state.pools) this.#oneMore(pool, { signal, by });
+  }
+
+  #oneMore(pool: Pool, { signal, by }: { readonly signal: string; readonly by: 1 | -1 }): void {
+    const { fronts } = this.#arbiter.state;
+    const range = scaled(by === 1 ? '+1' : '-1', pool);
+    if (range.min < fronts.length && fronts.length > 1) {
+      this.#log.info(`${signal}: each of the ${fronts.length} fronts needs a worker; nothing was done`);
       return;
     }
-    const limit = describeLimit(state, by);
-    this.#rescale({ ...range, target: state.target + by });
-    this.#log.info(`${signal}: ${this.#describeScale()}${limit}`);
+    const limit = describeLimit(pool, by);
+    this.#rescale(pool, { ...range, target: pool.target + by });
+    this.#log.info(`${signal}: ${this.#describeScale(pool)}${limit}`);
   }
 
-  #rescale(range: WorkerRange & { readonly target: number }): void {
-    this.#arbiter.order({ type: 'scale', ...range });
+  #rescale({ index }: Pool, range: WorkerRange & { readonly target: number }): void {
+    this.#arbiter.order({ type: 'scale', pool: index, ...range });
   }
 
-  #describeScale(): string {
-    const { min, max, target } = this.#arbiter.state;
-    if (min === max) return `${count(target, 'worker')} from now on`;
-    return `${min} to ${max} workers from now on`;
+  #describeScale({ index, min, max, target }: Pool): string {
+    const of = this.#arbiter.fleet.of(index);
+    if (min === max) return `${count(target, 'worker')}${of} from now on`;
+    return `${min} to ${max} workers${of} from now on`;
   }
 
   #noWorker(worker: number): string {
@@ -228,7 +253,7 @@ export class Orders implements Controlled {
       const isRepeated = !quick && !before.quick;
       if (isEcho || isRepeated) return;
     }
-    const { graceMs } = limitsInForce(state);
+    const graceMs = longestGraceMs(state);
     const wantedMs = before.quick ? 0 : quick ? Math.min(graceMs, QUICK_MS) : graceMs;
     this.#stopping = { at: now, quick, by };
     this.#log.info(`Stopping (${by}): ${describeGrace(wantedMs)}`);

@@ -1,19 +1,18 @@
 /** Carries out what was planned: actions in, orders to child processes out. */
 import type { Logger } from '../observe/log.ts';
-import type { Fleet } from './fleet.ts';
+import type { Code, Fleet } from './fleet.ts';
 import { name } from './journal.ts';
 import type { Action } from './plan.ts';
-import type { StackOwner } from './runtime-dir.ts';
 import type { Bound } from './sockets.ts';
-import type { State } from './state.ts';
+import { poolAt, type State } from './state.ts';
 
 export interface PerformerOptions {
   readonly state: State;
   readonly fleet: Fleet;
   readonly log: Logger;
   readonly sockets: readonly Bound[];
-  /** A process of this generation did not get ready in time, and where it was. */
-  readonly onExpired: (generation: number, text: string) => void;
+  /** A process with this code did not get ready in time, and where it was. */
+  readonly onExpired: (code: Code, text: string) => void;
 }
 
 type Performed = Exclude<Action, { readonly type: 'exit' }>;
@@ -21,8 +20,8 @@ type Performed = Exclude<Action, { readonly type: 'exit' }>;
 /** Somebody who did not get ready in time. */
 interface Late {
   readonly who: string;
-  readonly owner: StackOwner;
-  readonly generation: number;
+  readonly code: Code;
+  readonly stacks: () => Promise<string>;
   readonly kill: () => void;
 }
 
@@ -42,7 +41,7 @@ export class Performer {
       case 'spawn-worker':
         return fleet.spawnWorker(action.worker, action);
       case 'spawn-zygote':
-        return fleet.spawnZygote(action.generation);
+        return fleet.spawnZygote(action);
       case 'stop-fronts':
         return this.#stopFronts(action.graceMs);
       case 'park-front':
@@ -58,11 +57,11 @@ export class Performer {
       case 'kill-zygote':
         return this.#killZygote(action);
       case 'end-zygote':
-        return fleet.zygote(action.generation)?.leave();
+        return fleet.zygote(action)?.leave();
       case 'finish-reload':
-        return fleet.adopt(state.generation);
+        return fleet.adopt(currentCode(state, action.pool));
       case 'abort-reload':
-        return fleet.discard(state.generation);
+        return fleet.discard(currentCode(state, action.pool));
       case 'retire-worker':
       case 'worker-worn':
         return;
@@ -98,30 +97,33 @@ export class Performer {
 
   #expireWorker(id: number): void {
     const { state, fleet } = this.#options;
-    const named = fleet.named(id);
-    const generation = state.workers.get(id)?.generation ?? 0;
-    const kill = () => fleet.killWorker(id);
-    void this.#expire({ who: name(named), owner: id, generation, kill });
+    const code = state.workers.get(id);
+    if (code === undefined) return;
+    const stacks = () => fleet.stacks(id);
+    void this.#expire({ who: name(fleet.named(id)), code, stacks, kill: () => fleet.killWorker(id) });
   }
 
-  #killZygote({ generation, expired }: Extract<Action, { type: 'kill-zygote' }>): void {
-    const zygote = this.#options.fleet.zygote(generation);
-    if (!expired || zygote === undefined) return zygote?.kill();
-    const { pid } = zygote;
-    const who = `The process that workers are forked from (pid ${pid})`;
-    void this.#expire({ who, owner: `zygote-${generation}`, generation, kill: () => zygote.kill() });
+  #killZygote(action: Extract<Action, { type: 'kill-zygote' }>): void {
+    const { fleet } = this.#options;
+    const zygote = fleet.zygote(action);
+    if (!action.expired || zygote === undefined) return zygote?.kill();
+    const who = `The process that workers${fleet.of(action.pool)} are forked from (pid ${zygote.pid})`;
+    const stacks = () => fleet.zygoteStacks(action);
+    void this.#expire({ who, code: action, stacks, kill: () => zygote.kill() });
   }
 
   /** Its stack is the only thing that can tell why it took so long. */
-  async #expire({ who, owner, generation, kill }: Late): Promise<void> {
+  async #expire({ who, code, stacks, kill }: Late): Promise<void> {
     const { fleet, onExpired } = this.#options;
-    const { bootTimeout } = fleet.setup(generation).settings;
-    const text = await fleet.stacks(owner);
+    const { bootTimeout } = fleet.setup(code).settings;
+    const text = await stacks();
     const where = text === '' ? 'Its stack could not be had.' : `It was here:\n${text.trimEnd()}`;
-    onExpired(
-      generation,
-      `${who} was not ready after ${bootTimeout} s (--boot-timeout): it is killed. ${where}`,
-    );
+    onExpired(code, `${who} was not ready after ${bootTimeout} s (--boot-timeout): it is killed. ${where}`);
     kill();
   }
+}
+
+/** The code that is wanted. */
+function currentCode(state: State, pool: number): Code {
+  return { pool, generation: poolAt(state, pool).generation };
 }

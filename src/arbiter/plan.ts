@@ -8,9 +8,13 @@ import {
   type FrontState,
   type Group,
   limitsFor,
-  limitsInForce,
+  longestGraceMs,
+  type Pool,
+  poolAt,
   quota,
   type State,
+  type Stop,
+  type Team,
   type WorkerState,
   type ZygoteState,
 } from './state.ts';
@@ -24,6 +28,7 @@ export type Action =
   | {
       readonly type: 'spawn-worker';
       readonly worker: number;
+      readonly pool: number;
       readonly front: number;
       readonly generation: number;
     }
@@ -36,15 +41,20 @@ export type Action =
   /** Ask its front to give it nothing more and to drain it. */
   | { readonly type: 'drain-worker'; readonly worker: number }
   | { readonly type: 'kill-worker'; readonly worker: number }
-  | { readonly type: 'spawn-zygote'; readonly generation: number }
+  | { readonly type: 'spawn-zygote'; readonly pool: number; readonly generation: number }
   /** With `expired` it did not load the application in time: tell where it is stuck. */
-  | { readonly type: 'kill-zygote'; readonly generation: number; readonly expired: boolean }
+  | {
+      readonly type: 'kill-zygote';
+      readonly pool: number;
+      readonly generation: number;
+      readonly expired: boolean;
+    }
   /** Nobody needs it any longer. */
-  | { readonly type: 'end-zygote'; readonly generation: number }
+  | { readonly type: 'end-zygote'; readonly pool: number; readonly generation: number }
   /** The new generation serves alone. */
-  | { readonly type: 'finish-reload' }
+  | { readonly type: 'finish-reload'; readonly pool: number }
   /** The new generation is no good: the old one goes on. */
-  | { readonly type: 'abort-reload' }
+  | { readonly type: 'abort-reload'; readonly pool: number }
   /** Everything has ended: the arbiter may. */
   | { readonly type: 'exit' };
 
@@ -75,29 +85,34 @@ export function restMs(now: number, { wakeAt, beatAt }: Pick<Plan, 'wakeAt'> & {
 
 /** Decides. `now` is in milliseconds of the clock that `state` was changed with. */
 export function plan(state: State, now: number): Plan {
-  const draft = new Draft(now);
+  const draft = new Draft(now, state.nextWorker);
   planLeaving(state, draft);
   if (state.stop !== null) planStop(state, draft);
   else if (state.parked) planParking(state, draft);
   else {
     planFronts(state, draft);
     planReturn(state, draft);
-    planAges(state, draft);
-    planReload(state, draft);
-    if (draft.actions.length === 0) planWorkers(state, draft);
+    for (const pool of state.pools) {
+      planAges(state, pool, draft);
+      planReload(pool, draft);
+    }
+    if (draft.actions.length === 0) for (const pool of state.pools) planWorkers(state, pool, draft);
   }
-  planZygotes(state, draft);
+  for (const pool of state.pools) planZygotes(state, pool, draft);
   return { actions: draft.actions, wakeAt: draft.wakeAt };
 }
 
 class Draft {
   readonly now: number;
+  /** Several pools may spawn in one plan, and a number is used once. */
+  nextWorker: number;
   readonly actions: Action[] = [];
   wakeAt = Number.POSITIVE_INFINITY;
   readonly #killed = new Set<number>();
 
-  constructor(now: number) {
+  constructor(now: number, nextWorker: number) {
     this.now = now;
+    this.nextWorker = nextWorker;
   }
 
   /** Whether the time has come; if not, the plan is made anew when it has. */
@@ -152,11 +167,11 @@ function planReturn(state: State, draft: Draft): void {
   }
 }
 
-function planAges(state: State, draft: Draft): void {
-  planBoots(state, draft);
-  const { limits, fronts } = state;
+function planAges(state: State, pool: Pool, draft: Draft): void {
+  planBoots(state, pool, draft);
+  const { limits, teams } = pool;
   if (limits.maxAgeMs === Number.POSITIVE_INFINITY) return;
-  for (const { fresh } of fronts) {
+  for (const { fresh } of teams) {
     for (const worker of fresh.all.values()) {
       if (!draft.due(worker.spawnedAt + limits.maxAgeMs)) break;
       draft.actions.push({ type: 'worker-worn', worker: worker.id, cause: 'max-age' });
@@ -165,30 +180,31 @@ function planAges(state: State, draft: Draft): void {
 }
 
 /** They are by age, so the first that is not due speaks for its generation; a new one comes after those of the old. */
-function planBoots(state: State, draft: Draft): void {
+function planBoots({ workers }: State, pool: Pool, draft: Draft): void {
   let waiting = 0;
-  for (const id of state.booting) {
-    const worker = state.workers.get(id);
+  for (const id of pool.booting) {
+    const worker = workers.get(id);
     if (worker === undefined || worker.generation === waiting) continue;
     const { generation, spawnedAt } = worker;
-    if (draft.due(spawnedAt + limitsFor(state, generation).bootMs)) {
+    if (draft.due(spawnedAt + limitsFor(pool, generation).bootMs)) {
       draft.actions.push({ type: 'expire-worker', worker: id });
-    } else if (generation === state.generation) break;
+    } else if (generation === pool.generation) break;
     else waiting = generation;
   }
 }
 
-function planReload(state: State, draft: Draft): void {
-  if (state.reload === null) return;
-  if (state.reload.failed) draft.actions.push({ type: 'abort-reload' });
-  else if (state.fronts.every((front) => isRenewed(state, front)))
-    draft.actions.push({ type: 'finish-reload' });
+function planReload(pool: Pool, draft: Draft): void {
+  const { reload, index, teams } = pool;
+  if (reload === null) return;
+  if (reload.failed) draft.actions.push({ type: 'abort-reload', pool: index });
+  else if (teams.every((team, slot) => isRenewed(pool, team, slot)))
+    draft.actions.push({ type: 'finish-reload', pool: index });
 }
 
-/** Whether all of its workers are ready ones of the new generation, and none of an older one serves. */
-function isRenewed(state: State, { slot, fresh, old }: FrontState): boolean {
-  if (countReady(fresh) < quota(state, slot)) return false;
-  for (const worker of old.all.values()) if (worker.generation !== state.generation) return false;
+/** Whether all of a front's workers are ready ones of the new generation, and none of an older one serves. */
+function isRenewed(pool: Pool, { fresh, old }: Team, slot: number): boolean {
+  if (countReady(fresh) < quota(pool, slot)) return false;
+  for (const worker of old.all.values()) if (worker.generation !== pool.generation) return false;
   return true;
 }
 
@@ -196,36 +212,38 @@ function isRenewed(state: State, { slot, fresh, old }: FrontState): boolean {
  * Each front gets its share of the target. Where workers are to be replaced, as many as the surge allows may be
  * there beside them; one leaves only when a new one is ready for it.
  */
-function planWorkers(state: State, draft: Draft): void {
-  let surge = state.limits.surge;
-  for (const { slot, fresh, old } of state.fronts) {
-    surge -= Math.max(0, fresh.all.size + old.all.size - quota(state, slot));
-  }
-  const wanted: number[] = [];
-  for (const front of state.fronts) {
+function planWorkers(state: State, pool: Pool, draft: Draft): void {
+  const planned = draft.actions.length;
+  let surge = pool.limits.surge - excess(pool);
+  const wanted = pool.teams.map((team, slot) => {
     // It was parked, and goes on once it has ended: what connects to it now would be sent away.
-    if (front.phase === 'stopping') {
-      wanted.push(0);
-      continue;
-    }
-    const share = quota(state, front.slot);
-    const alive = front.fresh.all.size + front.old.all.size;
-    const missing = Math.max(0, share - alive);
-    const extra = Math.min(share - front.fresh.all.size - missing, Math.max(0, surge));
-    if (extra > 0) surge -= extra;
-    wanted.push(missing + Math.max(0, extra));
-    planRetirement(draft, front, share);
-  }
-  if (surge < 0 && draft.actions.length === 0) planRelief(state, draft, -surge);
-  spawn(state, draft, wanted);
+    if (state.fronts[slot]?.phase === 'stopping') return 0;
+    const share = quota(pool, slot);
+    const missing = Math.max(0, share - countAll(team));
+    const extra = Math.max(0, Math.min(share - team.fresh.all.size - missing, surge));
+    surge -= extra;
+    planRetirement(draft, team, share);
+    return missing + extra;
+  });
+  if (surge < 0 && draft.actions.length === planned) planRelief(pool, draft, -surge);
+  spawn(pool, draft, wanted);
+}
+
+/** How many there are above the share of each front. */
+function excess(pool: Pool): number {
+  return pool.teams.reduce((sum, team, slot) => sum + Math.max(0, countAll(team) - quota(pool, slot)), 0);
+}
+
+function countAll({ fresh, old }: Team): number {
+  return fresh.all.size + old.all.size;
 }
 
 /** Fewer are wanted than when these were spawned: beside the old ones, of which none can be spared yet, they are too many. */
-function planRelief(state: State, draft: Draft, tooMany: number): void {
+function planRelief(pool: Pool, draft: Draft, tooMany: number): void {
   let left = tooMany;
-  for (const { slot, fresh, old } of state.fronts) {
-    let over = fresh.all.size + old.all.size - quota(state, slot);
-    for (const id of fresh.unready) {
+  for (const [slot, team] of pool.teams.entries()) {
+    let over = countAll(team) - quota(pool, slot);
+    for (const id of team.fresh.unready) {
       if (over-- <= 0 || left <= 0) break;
       left--;
       retire(draft, id, 'scale');
@@ -233,7 +251,7 @@ function planRelief(state: State, draft: Draft, tooMany: number): void {
   }
 }
 
-function planRetirement(draft: Draft, { fresh, old }: FrontState, share: number): void {
+function planRetirement(draft: Draft, { fresh, old }: Team, share: number): void {
   const surplus = Math.min(old.all.size, countReady(fresh) + old.all.size - share);
   const worn = byUse(old);
   for (let i = 0; i < surplus; i++) {
@@ -262,48 +280,54 @@ function retire(draft: Draft, worker: number, cause: Cause): void {
 }
 
 /** `wanted`: how many each front misses. They are dealt out in turn. */
-function spawn(state: State, draft: Draft, wanted: number[]): void {
-  let count = wanted.reduce((sum, each) => sum + Math.max(0, each), 0);
-  if (count === 0 || !draft.due(state.retry.notBefore) || !canSpawn(state)) return;
-  if (state.retry.failures > 0) {
+function spawn(pool: Pool, draft: Draft, wanted: number[]): void {
+  let count = wanted.reduce((sum, each) => sum + each, 0);
+  if (count === 0 || !draft.due(pool.retry.notBefore) || !canSpawn(pool)) return;
+  if (pool.retry.failures > 0) {
     // In a crash loop one worker at a time tries whether it works again.
-    if (state.booting.size > 0) return;
+    if (pool.booting.size > 0) return;
     count = 1;
   }
-  const fronts = [...state.fronts];
-  for (let slot = 0, worker = state.nextWorker; count > 0; slot = (slot + 1) % fronts.length) {
-    if ((wanted[slot] ?? 0) <= 0) continue;
-    wanted[slot] = (wanted[slot] ?? 0) - 1;
+  const { index, generation } = pool;
+  for (let front = 0; count > 0; front = (front + 1) % wanted.length) {
+    if ((wanted[front] ?? 0) <= 0) continue;
+    wanted[front] = (wanted[front] ?? 0) - 1;
     count--;
-    draft.actions.push({ type: 'spawn-worker', worker: worker++, front: slot, generation: state.generation });
+    draft.actions.push({ type: 'spawn-worker', worker: draft.nextWorker++, pool: index, front, generation });
   }
 }
 
-function canSpawn({ limits, zygotes, generation }: State): boolean {
+function canSpawn({ limits, zygotes, generation }: Pool): boolean {
   return !limits.preload || zygotes.get(generation)?.phase === 'ready';
 }
 
 /** The one that is wanted, and those whose workers still live: a worker dies with its zygote. */
-function planZygotes(state: State, draft: Draft): void {
-  const { zygotes, generation, retry } = state;
-  if (isWanted(state, generation) && !zygotes.has(generation) && draft.due(retry.notBefore)) {
-    draft.actions.push({ type: 'spawn-zygote', generation });
+function planZygotes({ stop }: State, pool: Pool, draft: Draft): void {
+  const { index, zygotes, generation, retry } = pool;
+  const isMissing = stop === null && isWanted(pool, generation) && !zygotes.has(generation);
+  if (isMissing && draft.due(retry.notBefore)) {
+    draft.actions.push({ type: 'spawn-zygote', pool: index, generation });
   }
-  for (const zygote of zygotes.values()) if (!zygote.killed) planZygote(state, zygote, draft);
+  for (const zygote of zygotes.values()) if (!zygote.killed) planZygote(pool, zygote, { draft, stop });
 }
 
-function planZygote(state: State, zygote: ZygoteState, draft: Draft): void {
-  const { generation, phase, spawnedAt } = zygote;
-  const expired = phase === 'booting' && draft.due(spawnedAt + limitsFor(state, generation).bootMs);
-  const isEnding = !isWanted(state, generation) && (state.population.get(generation) ?? 0) === 0;
+function planZygote(
+  pool: Pool,
+  { generation, phase, spawnedAt }: ZygoteState,
+  { draft, stop }: { readonly draft: Draft; readonly stop: Stop | null },
+): void {
+  const expired = phase === 'booting' && draft.due(spawnedAt + limitsFor(pool, generation).bootMs);
+  const isNeeded =
+    (stop === null && isWanted(pool, generation)) || (pool.population.get(generation) ?? 0) > 0;
   // At a stop no worker is forked any more: nobody waits for one that still loads the application.
-  if (expired || (state.stop !== null && (phase === 'booting' || draft.due(state.stop.killAt)))) {
-    draft.actions.push({ type: 'kill-zygote', generation, expired });
-  } else if (isEnding && phase !== 'leaving') draft.actions.push({ type: 'end-zygote', generation });
+  if (expired || (stop !== null && (phase === 'booting' || draft.due(stop.killAt)))) {
+    draft.actions.push({ type: 'kill-zygote', pool: pool.index, generation, expired });
+  } else if (!isNeeded && phase !== 'leaving') {
+    draft.actions.push({ type: 'end-zygote', pool: pool.index, generation });
+  }
 }
 
-function isWanted({ stop, limits, reload, generation }: State, each: number): boolean {
-  if (stop !== null) return false;
+function isWanted({ limits, reload, generation }: Pool, each: number): boolean {
   if (each === generation) return limits.preload && reload?.failed !== true;
   return reload !== null && !reload.proven && each === reload.from;
 }
@@ -316,7 +340,7 @@ function planParking(state: State, draft: Draft): void {
       draft.actions.push({ type: 'kill-front', slot: front.slot });
     planParked(front, draft);
     if (front.phase !== 'listening') continue;
-    draft.actions.push({ type: 'park-front', slot: front.slot, graceMs: limitsInForce(state).graceMs });
+    draft.actions.push({ type: 'park-front', slot: front.slot, graceMs: longestGraceMs(state) });
   }
 }
 
@@ -331,12 +355,13 @@ function planStop(state: State, draft: Draft): void {
   for (const front of state.fronts) stopFront(front, { draft, killAt: stop.killAt + FRONT_SLACK_MS });
   const over = draft.due(stop.killAt);
   for (const worker of state.workers.values()) {
-    if (!worker.killed && (over || isIdle(worker, state.fronts[worker.front]))) draft.killWorker(worker.id);
+    if (!worker.killed && (over || isIdle(state, worker))) draft.killWorker(worker.id);
   }
 }
 
-function countAlive({ workers, zygotes, fronts }: State): number {
-  return workers.size + zygotes.size + fronts.filter((front) => front.phase !== 'gone').length;
+function countAlive({ workers, pools, fronts }: State): number {
+  const zygotes = pools.reduce((sum, pool) => sum + pool.zygotes.size, 0);
+  return workers.size + zygotes + fronts.filter((front) => front.phase !== 'gone').length;
 }
 
 /** A front that does not listen yet has no client to wait for. */
@@ -352,9 +377,13 @@ function stopFront(front: FrontState, stop: { readonly draft: Draft; readonly ki
  * front has drained is left to end by itself; one that boots may still be needed for requests that wait,
  * unless another is there to take them.
  */
-function isIdle(worker: WorkerState, front: FrontState | undefined): boolean {
+function isIdle(state: State, worker: WorkerState): boolean {
+  const front = state.fronts[worker.front];
   if (front === undefined) return true;
   if (front.phase === 'gone')
     return !front.finished || worker.stuck || worker.readyAt === Number.POSITIVE_INFINITY;
-  return worker.phase === 'booting' && countReady(front.fresh) + countReady(front.old) > 0;
+  const team = poolAt(state, worker.pool).teams[worker.front];
+  return (
+    worker.phase === 'booting' && team !== undefined && countReady(team.fresh) + countReady(team.old) > 0
+  );
 }

@@ -31,8 +31,8 @@ const NAME = /^tunicorn-(\d+)-\w{6}$/;
 /** A socket's path has 108 bytes on Linux, 104 on macOS, one of them for the end. */
 const MAX_FOLDER = 80;
 
-/** A worker by its number, or a zygote by its generation. */
-export type StackOwner = number | `zygote-${number}`;
+/** A worker by its number, or a zygote by its pool and generation. */
+export type StackOwner = number | `zygote-${number}-${number}`;
 
 export class RuntimeDir {
   readonly path: string;
@@ -61,9 +61,9 @@ export class RuntimeDir {
     }
   }
 
-  /** Path of the gateway socket of one front. */
-  gateway(slot: number): string {
-    return join(this.path, SHARED, `front-${slot + 1}`);
+  /** Path of the socket on which a front waits for the workers of a pool. */
+  gateway(slot: number, pool: number): string {
+    return join(this.path, SHARED, `front-${slot + 1}-${pool + 1}`);
   }
 
   /** Path of the file to which the stacks of a process are written when it cannot be asked for them. */

@@ -36,7 +36,7 @@ export function describeRuntime({ kind, path, version, from }: Runtime): string 
 }
 
 /** The environment of its workers. Node's frameworks are slow, and show their stacks to clients, unless they are told otherwise. */
-export function environmentOf({ kind }: Runtime, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function runtimeEnvironment({ kind }: Runtime, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return kind === 'node' ? { NODE_ENV: 'production', ...env } : env;
 }
 
@@ -48,4 +48,9 @@ export function programOf({ kind }: Runtime): string {
 /** Path of the interpreter; empty when the application needs none. */
 export function pythonOf({ kind, path }: Runtime): string {
   return kind === 'python' ? path : '';
+}
+
+/** The interpreter of one of them, for small tasks of the server itself; empty when nobody needs one. */
+export function anyPython(runtimes: readonly Runtime[]): string {
+  return runtimes.map(pythonOf).find((path) => path !== '') ?? '';
 }

@@ -2,7 +2,8 @@
 import { type Address, parseAddress } from '../config/address.ts';
 import { compareSettings, reloadedSettings, restartNote } from '../config/change.ts';
 import type { Loaded } from '../config/load.ts';
-import type { Settings } from '../config/options.ts';
+import { mountsOf } from '../config/mounts.ts';
+import type { Mount, Settings } from '../config/options.ts';
 import { count } from '../count.ts';
 import { UserError } from '../errors.ts';
 import type { LogFile } from '../observe/log.ts';
@@ -11,7 +12,7 @@ import { Arbiter } from './arbiter.ts';
 import { workerEnvironment } from './children.ts';
 import { runCommand } from './command.ts';
 import { ControlServer } from './control-server.ts';
-import type { Setup } from './fleet.ts';
+import { type Setup, title } from './fleet.ts';
 import { type InheritedSocket, type Predecessor, takeInherited } from './inherited.ts';
 import { Logs } from './logs.ts';
 import { Notifier } from './notify.ts';
@@ -19,9 +20,10 @@ import { Orders } from './orders.ts';
 import { PidFile } from './pidfile.ts';
 import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
-import { describeRuntime, environmentOf, findRuntime, pythonOf } from './runtime.ts';
+import { anyPython, describeRuntime, findRuntime, runtimeEnvironment } from './runtime.ts';
 import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
+import { poolAt, readyWorkers } from './state.ts';
 import { type Call, ownCall } from './successor.ts';
 import { Upgrade } from './upgrade.ts';
 
@@ -48,26 +50,31 @@ export class Server {
 
   private constructor(options: ServerOptions, parts: Parts) {
     const { log } = options;
-    const { setup, rights, sockets, addresses, folder, logs } = parts;
+    const { settings, setups, rights, sockets, addresses, folder, logs } = parts;
     this.#options = options;
     this.#parts = parts;
     this.#arbiter = new Arbiter({
-      setup,
+      settings,
+      setups,
       log,
       sockets,
       addresses,
-      gateway: (slot) => folder.gateway(slot),
+      gateway: (slot, pool) => folder.gateway(slot, pool),
       stackFile: (owner) => folder.stackFile(owner),
       accessLog: () => logs.access,
       rights,
       isSuccessor: () => parts.predecessor?.isGone === false,
-      onReload: (failure) => this.#onReload(failure),
+      onReload: (pool, failure) => this.#reloads.end(pool, failure),
     });
     this.#reloads = new Reloads({
       log,
+      pools: setups.length,
       read: () => this.#reread(),
-      begin: (next) => this.#arbiter.renew(next),
-      count: () => count(this.#arbiter.state.target, 'worker'),
+      begin: (pool, setup) => this.#arbiter.renew(pool, setup),
+      configure: (wanted) => this.#arbiter.fleet.configure(wanted),
+      count: (pool) => count(poolAt(this.#arbiter.state, pool).target, 'worker'),
+      of: (pool) => this.#arbiter.fleet.of(pool),
+      onEnd: () => parts.notifier?.reloaded(this.#describe()),
     });
     this.#upgrade = new Upgrade({
       ...parts,
@@ -93,11 +100,11 @@ export class Server {
     const parts = await prepare(options);
     const server = new Server(options, parts);
     const { log, undo } = options;
-    const { folder, setup, notifier, predecessor } = parts;
+    const { folder, settings, notifier, predecessor } = parts;
     const control = await ControlServer.open(folder.control, { controlled: server.orders, log });
     undo(() => control.close());
     undo(() => server.#upgrade.release());
-    folder.describe({ app: setup.settings.app, folder: setup.settings.chdir });
+    folder.describe({ app: title(settings), folder: settings.chdir });
     await server.#openMetrics();
     if (notifier !== null) server.#arbiter.heart.also(() => notifier.watchdog(), { neverRests: true });
     if (predecessor !== null) server.#follow(predecessor);
@@ -128,14 +135,14 @@ export class Server {
   async run({ onStarted }: { readonly onStarted: () => void }): Promise<number> {
     const { abort } = this.#options;
     try {
-      await this.#command('--on-start', this.#parts.setup);
+      await this.#command('--on-start', this.#parts.settings);
     } catch (error) {
       if (abort.aborted) return 0;
       throw error;
     }
     onStarted();
     const code = await this.#arbiter.run();
-    await this.#command('--on-exit', this.#arbiter.setup).catch((error: Error) =>
+    await this.#command('--on-exit', this.#arbiter.fleet.settings).catch((error: Error) =>
       this.#options.log.error(error.message),
     );
     return code;
@@ -143,8 +150,8 @@ export class Server {
 
   /** @throws {UserError} when the address cannot be had; one that a predecessor still has is tried again when it has gone */
   async #openMetrics(): Promise<void> {
-    const { setup, predecessor } = this.#parts;
-    const { metrics } = setup.settings;
+    const { settings, predecessor } = this.#parts;
+    const { metrics } = settings;
     const { log, undo } = this.#options;
     if (metrics === '') return;
     // Loaded only where it is wanted: it costs 2 MB.
@@ -161,10 +168,14 @@ export class Server {
   }
 
   #describe(): string {
-    const { state, readyWorkers } = this.#arbiter;
-    const { target, generation } = state;
-    const some = readyWorkers < target ? `${readyWorkers} of ` : '';
-    return `${some}${count(target, 'worker')}, generation ${generation}`;
+    const { state, fleet } = this.#arbiter;
+    const parts = state.pools.map((pool) => {
+      const { index, target, generation } = pool;
+      const ready = readyWorkers(pool);
+      const some = ready < target ? `${ready} of ` : '';
+      return `${some}${count(target, 'worker')}${fleet.of(index)}, generation ${generation}`;
+    });
+    return parts.join('; ');
   }
 
   #onStop(): void {
@@ -183,35 +194,24 @@ export class Server {
   // Reload
 
   async #reread() {
-    const before = this.#arbiter.setup.settings;
+    const before = this.#arbiter.fleet.settings;
     this.#parts.notifier?.reloading();
-    try {
-      const { settings: wanted } = await this.#options.reread();
-      const setup = await setUp(reloadedSettings(before, wanted), this.#parts.rights);
-      await this.#command('--on-reload', setup);
-      return { setup, restart: restartNote(compareSettings(before, wanted)) };
-    } catch (error) {
-      this.#parts.notifier?.reloaded(this.#describe());
-      throw error;
-    }
-  }
-
-  #onReload(failure: string | null): void {
-    this.#parts.notifier?.reloaded(this.#describe());
-    this.#reloads.end(failure);
+    const { settings: wanted } = await this.#options.reread();
+    const settings = reloadedSettings(before, wanted);
+    const setups = await setUpAll(settings, this.#parts.rights);
+    await this.#command('--on-reload', settings);
+    return { settings, setups, restart: restartNote(compareSettings(before, wanted)) };
   }
 
   /** Runs the command of an option. @throws {UserError} when it fails */
-  #command(
-    option: '--on-start' | '--on-reload' | '--on-exit',
-    { settings, env, runtime }: Setup,
-  ): Promise<void> {
+  #command(option: '--on-start' | '--on-reload' | '--on-exit', settings: Settings): Promise<void> {
     const { onStart, onReload, onExit, chdir: cwd } = settings;
     const command = { '--on-start': onStart, '--on-reload': onReload, '--on-exit': onExit }[option];
-    const { rights, logs } = this.#parts;
+    const { rights, logs, setups } = this.#parts;
     // Only at the start: afterwards a stop waits for what it runs.
     const signal = option === '--on-start' ? this.#options.abort : undefined;
-    const python = pythonOf(runtime);
+    const env = environmentOf({ prefix: '/', settings });
+    const python = anyPython(setups.map(({ runtime }) => runtime));
     return runCommand({ option, command, cwd, env, python, rights, output: logs.error.fd, signal });
   }
 
@@ -230,7 +230,9 @@ export class Server {
 }
 
 interface Parts {
-  readonly setup: Setup;
+  readonly settings: Settings;
+  /** One for each application. */
+  readonly setups: readonly Setup[];
   readonly rights: Rights | null;
   readonly sockets: readonly Bound[];
   readonly addresses: readonly Address[];
@@ -250,9 +252,10 @@ async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
   const rights = resolveRights(settings);
   const logs = new Logs(log, { settings, rights });
-  const setup = await setUp(settings, rights);
-  log.info(describeRuntime(setup.runtime));
-  const notifier = Notifier.create({ env: call.env, python: pythonOf(setup.runtime), log });
+  const setups = await setUpAll(settings, rights);
+  for (const text of new Set(setups.map(({ runtime }) => describeRuntime(runtime)))) log.info(text);
+  const python = anyPython(setups.map(({ runtime }) => runtime));
+  const notifier = Notifier.create({ env: call.env, python, log });
   if (notifier !== null) undo(() => notifier.close());
   const pidFile = settings.pid === '' ? null : PidFile.create(settings.pid, process.pid, predecessor?.pid);
   if (pidFile !== null) undo(() => pidFile.remove());
@@ -264,7 +267,7 @@ async function prepare({ loaded, log, undo }: ServerOptions): Promise<Parts> {
   await removeLeftovers(rights);
   const folder = RuntimeDir.create(rights);
   undo(() => folder.remove());
-  return { setup, rights, sockets, addresses, folder, logs, pidFile, notifier, predecessor, call };
+  return { settings, setups, rights, sockets, addresses, folder, logs, pidFile, notifier, predecessor, call };
 }
 
 /** Those of `--bind`; without one, the sockets that systemd opened, for us or for the one that we follow. */
@@ -276,9 +279,18 @@ function addressesOf({ settings, sources }: Loaded, sockets: readonly InheritedS
   return activated.map(({ fd, address }) => (address === '' ? { kind: 'fd', fd } : parseAddress(address)));
 }
 
-/** What children of these settings run with. @throws {UserError} when there is no interpreter for them. */
-async function setUp(settings: Settings, rights: Rights | null): Promise<Setup> {
-  const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE });
-  const runtime = await findRuntime(settings, { env, rights });
-  return { settings, env: environmentOf(runtime, env), runtime };
+/** What the workers of each application run with. @throws {UserError} when there is no interpreter for one */
+function setUpAll(settings: Settings, rights: Rights | null): Promise<Setup[]> {
+  return Promise.all(
+    mountsOf(settings).map(async (mount) => {
+      const env = environmentOf(mount);
+      const { prefix, settings: own } = mount;
+      const runtime = await findRuntime(own, { env, rights });
+      return { prefix, settings: own, env: runtimeEnvironment(runtime, env), runtime };
+    }),
+  );
+}
+
+function environmentOf({ prefix, settings }: Pick<Mount, 'prefix' | 'settings'>): NodeJS.ProcessEnv {
+  return workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE, prefix });
 }

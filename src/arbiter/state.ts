@@ -16,6 +16,8 @@ export type WorkerPhase = 'booting' | 'ready' | 'detached' | 'leaving';
 
 export interface WorkerState {
   readonly id: number;
+  /** Index of the pool that it belongs to. */
+  readonly pool: number;
   /** Slot of the front that it serves. */
   readonly front: number;
   /** Of the code and settings that it runs; counts reloads. */
@@ -42,6 +44,12 @@ export interface Group {
   readonly unready: Set<number>;
 }
 
+/** What a front has of one pool: workers that are not leaving, those that are as they should be and those to be replaced. */
+export interface Team {
+  readonly fresh: Group;
+  readonly old: Group;
+}
+
 /** `gone`: dead and to be replaced, unless the arbiter stops or is parked. */
 export type FrontPhase = 'starting' | 'listening' | 'stopping' | 'gone';
 
@@ -55,9 +63,6 @@ export interface FrontState {
   /** When one that was parked is killed if it has not ended. */
   readonly stopBy: number;
   readonly retry: Retry;
-  /** Its workers that are not leaving: those that are as they should be, and those to be replaced. */
-  readonly fresh: Group;
-  readonly old: Group;
 }
 
 /** A process that has imported the application and forks workers. */
@@ -110,24 +115,18 @@ export interface Reload {
   readonly failed: boolean;
 }
 
-export interface State {
+/** The workers that run one application. What happens in one pool never touches another. */
+export interface Pool {
+  readonly index: number;
   /** How many workers there should be, and the bounds within which scaling moves that. */
   target: number;
   min: number;
   max: number;
   /** What comes with `generation`; as long as that is on trial, `limitsInForce` tells what holds for the others. */
   limits: Limits;
-  /** Every worker that has not been reaped, oldest first. */
-  readonly workers: Map<number, WorkerState>;
   readonly booting: Set<number>;
-  readonly detached: Set<number>;
-  /** Leaving, and their fronts have not been asked to drain them yet. */
-  readonly untold: Set<number>;
-  /** When leaving workers are killed, the first in front. Entries of those that are gone are skipped. */
-  readonly kills: Agenda;
-  /** Stopped by a signal from outside (SIGSTOP), and since when they were seen so. */
-  readonly suspended: Map<number, number>;
-  readonly fronts: FrontState[];
+  /** By slot of the front. */
+  readonly teams: readonly Team[];
   /** By generation. */
   readonly zygotes: Map<number, ZygoteState>;
   /** Workers alive, by generation. */
@@ -137,11 +136,26 @@ export interface State {
   /** The highest that was ever used: one that was thrown away is not used again. */
   lastGeneration: number;
   reload: Reload | null;
-  /** Number of the next worker; numbers are never used again. */
-  nextWorker: number;
   retry: Retry;
   /** Workers that were ready, and when they will have stayed so long that a crash loop is over. */
   readonly settling: Map<number, number>;
+}
+
+export interface State {
+  /** One for each application. */
+  readonly pools: readonly Pool[];
+  /** Every worker of every pool that has not been reaped, oldest first. */
+  readonly workers: Map<number, WorkerState>;
+  readonly detached: Set<number>;
+  /** Leaving, and their fronts have not been asked to drain them yet. */
+  readonly untold: Set<number>;
+  /** When leaving workers are killed, the first in front. Entries of those that are gone are skipped. */
+  readonly kills: Agenda;
+  /** Stopped by a signal from outside (SIGSTOP), and since when they were seen so. */
+  readonly suspended: Map<number, number>;
+  readonly fronts: FrontState[];
+  /** Number of the next worker; numbers are never used again. */
+  nextWorker: number;
   /** Fronts and workers are sent away, the sockets stay (WINCH). */
   parked: boolean;
   stop: Stop | null;
@@ -161,38 +175,53 @@ export const NO_LIMITS: Omit<Limits, 'graceMs'> = {
   preload: false,
 };
 
-export interface StateOptions {
-  readonly min: number;
-  readonly max: number;
-  readonly fronts: number;
+export interface PoolOptions extends WorkerRange {
   readonly limits: Limits;
 }
 
+export interface StateOptions {
+  readonly fronts: number;
+  readonly pools: readonly PoolOptions[];
+}
+
 /** The state before anything was spawned: every front is `gone`, so the first plan spawns them. */
-export function createState({ min, max, fronts, limits }: StateOptions): State {
+export function createState({ fronts, pools }: StateOptions): State {
   return {
-    target: min,
-    min,
-    max,
-    limits,
+    pools: pools.map((options, index) => createPool({ ...options, index, fronts })),
     workers: new Map(),
-    booting: new Set(),
     detached: new Set(),
     untold: new Set(),
     kills: new Agenda(),
     suspended: new Map(),
     fronts: Array.from({ length: fronts }, (_, slot) => createFront(slot)),
+    nextWorker: 1,
+    parked: false,
+    stop: null,
+  };
+}
+
+function createPool(options: PoolOptions & { index: number; fronts: number }): Pool {
+  const { index, min, max, limits, fronts } = options;
+  return {
+    index,
+    target: min,
+    min,
+    max,
+    limits,
+    booting: new Set(),
+    teams: Array.from({ length: fronts }, () => ({ fresh: createGroup(), old: createGroup() })),
     zygotes: new Map(),
     population: new Map(),
     generation: 1,
     lastGeneration: 1,
     reload: null,
-    nextWorker: 1,
     retry: NO_FAILURE,
     settling: new Map(),
-    parked: false,
-    stop: null,
   };
+}
+
+function createGroup(): Group {
+  return { all: new Map(), unready: new Set() };
 }
 
 function createFront(slot: number): FrontState {
@@ -204,38 +233,66 @@ function createFront(slot: number): FrontState {
     killed: false,
     stopBy: Number.POSITIVE_INFINITY,
     retry: NO_FAILURE,
-    fresh: { all: new Map(), unready: new Set() },
-    old: { all: new Map(), unready: new Set() },
   };
 }
 
-/** How many of a front's workers serve, and are as they should be. */
+/** @throws {Error} when there is none: pools neither come nor go while the server runs */
+export function poolAt(state: State, index: number): Pool {
+  const pool = state.pools[index];
+  if (pool === undefined) throw new Error(`There is no pool ${index}.`);
+  return pool;
+}
+
+/** How many of these serve. */
 export function countReady({ all, unready }: Group): number {
   return all.size - unready.size;
 }
 
-/** Its share of the target: the workers are dealt out evenly. */
-export function quota(state: State, slot: number): number {
-  const { target, fronts } = state;
-  return Math.floor(target / fronts.length) + (slot < target % fronts.length ? 1 : 0);
+/** How many of a pool's workers can take a request. */
+export function readyWorkers({ teams }: Pool): number {
+  return teams.reduce((sum, { fresh, old }) => sum + countReady(fresh) + countReady(old), 0);
 }
 
-/** Whether a worker is to be replaced: for its own sake, or by a newer generation. */
-export function isOld(state: State, worker: WorkerState): boolean {
-  return worker.worn !== null || worker.generation !== state.generation;
+/** How many processes a pool has, those that leave still included. */
+export function countWorkers({ population }: Pool): number {
+  let sum = 0;
+  for (const count of population.values()) sum += count;
+  return sum;
 }
 
-/** The limits of the server as it serves: a configuration whose code is not proven has no say yet. */
-export function limitsInForce({ reload, limits }: State): Limits {
+/** Whether all workers of a pool that live serve. */
+export function isSettled({ detached, workers }: State, { index, booting }: Pool): boolean {
+  if (booting.size > 0) return false;
+  for (const id of detached) if (workers.get(id)?.pool === index) return false;
+  return true;
+}
+
+/** A front's share of the target: the workers are dealt out evenly. */
+export function quota({ target, teams }: Pool, slot: number): number {
+  return Math.floor(target / teams.length) + (slot < target % teams.length ? 1 : 0);
+}
+
+/** Whether a worker of this pool is to be replaced: for its own sake, or by a newer generation. */
+export function isOld(pool: Pool, worker: WorkerState): boolean {
+  return worker.worn !== null || worker.generation !== pool.generation;
+}
+
+/** The limits of the pool as it serves: a configuration whose code is not proven has no say yet. */
+export function limitsInForce({ reload, limits }: Pool): Limits {
   return reload === null || reload.proven ? limits : reload.limits;
 }
 
+/** What a stop may take: as long as the most patient application needs. */
+export function longestGraceMs({ pools }: State): number {
+  return Math.max(...pools.map((pool) => limitsInForce(pool).graceMs));
+}
+
 /** The limits for children of a generation: one on trial has its own. */
-export function limitsFor(state: State, generation: number): Limits {
-  return generation === state.generation ? state.limits : limitsInForce(state);
+export function limitsFor(pool: Pool, generation: number): Limits {
+  return generation === pool.generation ? pool.limits : limitsInForce(pool);
 }
 
 /** New workers die before they have served for a while, again and again. */
-export function isDegraded(state: State): boolean {
-  return state.retry.failures > 1;
+export function isDegraded({ retry }: Pool): boolean {
+  return retry.failures > 1;
 }

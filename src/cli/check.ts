@@ -4,6 +4,7 @@ import { requireNames } from '../arbiter/rights.ts';
 import { readSettings } from '../arbiter/settings.ts';
 import { shownPath } from '../config/file.ts';
 import type { Loaded } from '../config/load.ts';
+import { mountsOf } from '../config/mounts.ts';
 import type { Settings } from '../config/options.ts';
 import { renderChosen, renderHelp } from '../config/render.ts';
 import { UserError } from '../errors.ts';
@@ -32,7 +33,7 @@ async function requireWhatIsNamed(settings: Settings, env: CommandOptions['env']
   const questions = [
     () => requireNames({ user: settings.user, group: '' }),
     () => requireNames({ user: '', group: settings.group }),
-    () => requireHooks(settings, { ...env }),
+    ...mountsOf(settings).map((mount) => () => requireHooks(mount.settings, { ...env })),
   ];
   const mistakes: string[] = [];
   for (const ask of questions) {
@@ -51,8 +52,15 @@ function report(loaded: Loaded, cwd: string): string {
   const lines = [
     ...notes.map((note) => `Note: ${note}`),
     `All is well. ${file === '' ? 'There is no configuration file.' : `The configuration file is ${shownPath(file, cwd)}.`}`,
-    `${settings.app === '' ? "Django's application" : settings.app} would be served on ${settings.bind.join(', ')}. Whether it can be loaded tells --check-config.`,
+    `${served(settings)} would be served on ${settings.bind.join(', ')}. Whether it can be loaded tells --check-config.`,
   ];
   const chosen = renderChosen(loaded);
   return `${lines.join('\n')}\n${chosen === '' ? '' : `\n${chosen}`}`;
+}
+
+/** `shop.wsgi`, or with several `shop.wsgi at /, server.ts at /api`. */
+function served({ app, mount }: Settings): string {
+  const named = (name: string) => (name === '' ? "Django's application" : name);
+  if (mount.length === 0) return named(app);
+  return mount.map(({ prefix, settings }) => `${named(settings.app)} at ${prefix}`).join(', ');
 }

@@ -14,6 +14,8 @@ import { renderStatus } from './status-page.ts';
 interface Line {
   readonly words: readonly string[];
   readonly flags: ReadonlySet<string>;
+  /** Prefix of the application that is meant; null for all. */
+  readonly mount: string | null;
 }
 
 interface Shape {
@@ -23,6 +25,8 @@ interface Shape {
   readonly flags?: readonly string[];
   /** Words that it takes, at least and at most. */
   readonly words?: readonly [number, number];
+  /** It may be about one application of several. */
+  readonly mount?: boolean;
   /** @throws UserError for words that make no sense */
   readonly order: (line: Line) => Order;
   /** Shows what came back; the default is its text. */
@@ -39,26 +43,34 @@ const SHAPES = {
     help: 'Shows what a running server does: workers, queue, totals',
     usage: '[--json | --prometheus]',
     flags: ['json', 'prometheus'],
+    mount: true,
     order: () => ({ command: 'status' }),
     show: showStatus,
   },
   reload: {
     help: 'Takes up new code and configuration without losing a request, and tells whether it worked',
     usage: '',
-    order: () => ({ command: 'reload' }),
+    mount: true,
+    order: ({ mount }) => ({ command: 'reload', mount }),
     patienceMs: 0,
   },
   scale: {
     help: 'Sets the number of workers: +1, -1, 4, or 2..8',
     usage: '+1 | -1 | N | MIN..MAX',
     words: [1, 1],
-    order: ({ words: [order = ''] }) => ({ command: 'scale', order }),
+    mount: true,
+    order: ({ words: [order = ''], mount }) => ({ command: 'scale', order, mount }),
   },
   stacks: {
     help: 'Shows what every thread of the workers is doing right now',
     usage: '[WORKER]',
     words: [0, 1],
-    order: ({ words: [word] }) => ({ command: 'stacks', worker: word === undefined ? null : number(word) }),
+    mount: true,
+    order: ({ words: [word], mount }) => ({
+      command: 'stacks',
+      worker: word === undefined ? null : number(word),
+      mount,
+    }),
   },
   recycle: {
     help: 'Replaces one worker; its replacement is ready before it goes',
@@ -99,7 +111,11 @@ async function run(
     options.print(helpOf(name, shape));
     return 0;
   }
-  const line: Line = { words, flags: new Set(Object.keys(values).filter((key) => values[key] === true)) };
+  const line: Line = {
+    words,
+    flags: new Set(Object.keys(values).filter((key) => values[key] === true)),
+    mount: textOf(values.mount) || null,
+  };
   const order = shape.order(line);
   const wanted = { pid: textOf(values.pid), chdir: textOf(values.chdir), cwd: options.cwd };
   const server = chooseServer(wanted);
@@ -117,7 +133,8 @@ async function run(
 
 function parse(name: string, shape: Shape, argv: readonly string[]) {
   const flags = Object.fromEntries((shape.flags ?? []).map((flag) => [flag, { type: 'boolean' as const }]));
-  const common = Object.fromEntries(COMMON.map((each) => [each, { type: 'string' as const }]));
+  const takes = shape.mount === true ? [...COMMON, 'mount'] : COMMON;
+  const common = Object.fromEntries(takes.map((each) => [each, { type: 'string' as const }]));
   // `-1` is a word for `scale`, not an option.
   const words = argv.filter((word) => /^-\d+$/.test(word));
   try {
@@ -135,10 +152,11 @@ function parse(name: string, shape: Shape, argv: readonly string[]) {
   }
 }
 
-function helpOf(name: string, { help, usage }: Shape): string {
+function helpOf(name: string, { help, usage, mount }: Shape): string {
+  const which = mount === true ? '[--mount PREFIX] ' : '';
   return `${help}.
 
-  tunicorn ${name} ${usage}${usage === '' ? '' : ' '}[--pid FILE | --chdir DIR]
+  tunicorn ${name} ${usage}${usage === '' ? '' : ' '}${which}[--pid FILE | --chdir DIR]
 
 The server is the one that runs in this folder, or in that of --chdir; or that of a pid file, or of a number (--pid).
 Without any of these it is the only one that runs.
@@ -191,11 +209,26 @@ function connectionError({ pid, control }: ServerInfo, code: string): string {
   return `The server (pid ${pid}) cannot be reached by ${control}: ${code}.`;
 }
 
-async function showStatus(answer: Answer, { flags }: Line, { columns }: CommandOptions): Promise<string> {
-  const status: Status | null = 'status' in answer ? answer.status : null;
-  if (status === null) throw new UserError('The server is of another version: it tells no status.');
+async function showStatus(
+  answer: Answer,
+  { flags, mount }: Line,
+  { columns }: CommandOptions,
+): Promise<string> {
+  const whole: Status | null = 'status' in answer ? answer.status : null;
+  if (whole === null) throw new UserError('The server is of another version: it tells no status.');
+  const status = mount === null ? whole : onlyMount(whole, mount);
   if (flags.has('json')) return JSON.stringify(status, null, 2);
   if (!flags.has('prometheus')) return renderStatus(status, columns);
   const { renderMetrics } = await import('../observe/metrics.ts');
   return renderMetrics(status);
+}
+
+/** @throws UserError when nothing is mounted there */
+function onlyMount(status: Status, mount: string): Status {
+  const prefix = mount.replace(/(?<=.)\/$/, '');
+  const found = status.mounts.find((each) => each.prefix === prefix);
+  const known = status.mounts.map((each) => each.prefix).join(', ');
+  if (found === undefined) throw new UserError(`Nothing is mounted at ${mount}. There are: ${known}.`);
+  const workers = status.workers.filter((worker) => worker.mount === prefix);
+  return { ...status, ...found, mounts: [found], workers };
 }

@@ -50,7 +50,7 @@ export async function run(argv: readonly string[], options: CommandOptions): Pro
       return 0;
     case 'check-config':
       requireApplication(loaded.settings);
-      return (await import('../arbiter/check.ts')).checkApplication(loaded.settings);
+      return (await import('../arbiter/check.ts')).checkApplications(loaded.settings);
     case 'serve':
       requireApplication(loaded.settings);
       return serve(loaded, () => readSettings({ argv, env, cwd }));

@@ -1,13 +1,15 @@
 /** `tunicorn status` for people: a page for a terminal. */
 import { count } from '../count.ts';
-import type { FrontStatus, Status, WorkerStatus } from '../status.ts';
+import type { FrontReport } from '../messages.ts';
+import type { FrontStatus, MountStatus, Status, WorkerStatus } from '../status.ts';
 
 /** @param columns of the terminal; addresses of requests are cut to fit */
 export function renderStatus(status: Status, columns: number): string {
   return [
     ...head(status),
     '',
-    ...workers(status.workers, columns),
+    ...(status.mounts.length > 1 ? [...status.mounts.map(mount), ''] : []),
+    ...workers(status, columns),
     '',
     ...status.fronts.map(front),
     ...totals(status),
@@ -22,10 +24,20 @@ function head({ version, pid, app, state, uptime, generation, listen, target, mi
   ];
 }
 
+/** One application of several. */
+function mount({ prefix, app, state, generation, target, min, max, queue, totals }: MountStatus): string {
+  const bounds = min === max ? '' : ` (${min} to ${max})`;
+  const waiting = queue.waiting > 0 ? `, ${queue.waiting} waiting for up to ${duration(queue.oldest)}` : '';
+  return `${prefix}: ${visible(app)}, ${state}, generation ${generation}, ${count(target, 'worker')}${bounds}, ${count(totals.requests, 'request')}${waiting}`;
+}
+
+const TEXTS: readonly string[] = ['state', 'mount'];
 const HEADINGS = ['worker', 'pid', 'gen', 'state', 'age', 'requests', 'RSS', 'CPU'];
 
-function workers(all: readonly WorkerStatus[], columns: number): string[] {
+function workers({ workers: all, mounts }: Status, columns: number): string[] {
   if (all.length === 0) return ['There are no workers.'];
+  const several = mounts.length > 1;
+  const headings = several ? [...HEADINGS, 'mount'] : HEADINGS;
   const rows = all.map((worker) => [
     String(worker.id),
     String(worker.pid || '-'),
@@ -35,14 +47,20 @@ function workers(all: readonly WorkerStatus[], columns: number): string[] {
     String(worker.requests),
     worker.rss === null ? '-' : bytes(worker.rss),
     worker.cpu === null ? '-' : `${worker.cpu.toFixed(1)} s`,
+    ...(several ? [worker.mount] : []),
   ]);
-  const widths = HEADINGS.map((heading, i) =>
+  const widths = headings.map((heading, i) =>
     Math.max(heading.length, ...rows.map((row) => row[i]?.length ?? 0)),
   );
   const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ');
+    row
+      .map((cell, i) =>
+        TEXTS.includes(headings[i] ?? '') ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0),
+      )
+      .join('  ')
+      .trimEnd();
   return [
-    line(HEADINGS),
+    line(headings),
     ...rows.flatMap((row, i) => [line(row), ...busyLanes(all[i], columns).map((text) => `        ${text}`)]),
   ];
 }
@@ -61,8 +79,12 @@ function front({ slot, pid, state, rss, report }: FrontStatus): string {
   const what =
     report === null
       ? 'no figures'
-      : `${count(report.connections, 'connection')}, ${count(report.waiting, 'request', 'waiting')}, ${bytes(report.memory)} held, ${bytes(report.spooled)} spooled`;
+      : `${count(report.connections, 'connection')}, ${count(waitingAt(report), 'request', 'waiting')}, ${bytes(report.memory)} held, ${bytes(report.spooled)} spooled`;
   return `front ${slot + 1} (pid ${pid || '-'}): ${state}, ${what}${memory}`;
+}
+
+function waitingAt({ mounts }: FrontReport): number {
+  return mounts.reduce((sum, { waiting }) => sum + waiting, 0);
 }
 
 function totals({ queue, totals: { requests, statuses, retried, restarts } }: Status): string[] {

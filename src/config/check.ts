@@ -26,7 +26,9 @@ function isAnyPort(text: string): boolean {
   return address.kind === 'tcp' && address.port === 0;
 }
 
-function frontsProblem({ fronts, workers }: Settings): string {
+function frontsProblem({ fronts, workers, mount }: Settings): string {
+  // Each application has been looked at for itself.
+  if (mount.length > 0) return '';
   const least = Math.max(1, workers.min);
   if (fronts <= least) return '';
   return `--fronts ${fronts} is more than --workers ${workers.min}: each worker belongs to one front, so ${fronts - least} of them could serve nothing. Use --fronts ${least} or --workers ${fronts}.`;

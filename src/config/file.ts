@@ -11,6 +11,8 @@ export interface Given {
   readonly from: string;
   /** In a file: the key as it is written there. */
   readonly key?: string;
+  /** Where each text stands, when that is not one place. */
+  readonly places?: readonly string[];
 }
 
 export interface FileSettings {

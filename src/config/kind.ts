@@ -32,7 +32,11 @@ export function suitApplication(settings: Settings, from: Readonly<Record<Settin
 }
 
 /** What was asked for and has no meaning for a Node worker, for the log. */
-export function uselessForNode({ app, preload, hooks }: Settings): string[] {
+export function uselessForNode({
+  app,
+  preload,
+  hooks,
+}: Pick<Settings, 'app' | 'preload' | 'hooks'>): string[] {
   if (!isNodeFile(app)) return [];
   const notes: string[] = [];
   if (preload) notes.push(`--preload has no effect on ${app}: a Node process cannot be forked.`);

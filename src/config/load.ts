@@ -16,6 +16,8 @@ import type { FileSettings, Given } from './file.ts';
 import { pythonLocation, readFile } from './find-file.ts';
 import type { PythonReport } from './gunicorn-file.ts';
 import { suitApplication, uselessForNode } from './kind.ts';
+import type { MountText } from './mount-text.ts';
+import { defaultName, resolveMounts } from './mounts.ts';
 import { misspelt, noEffect, refuse, unreadFile } from './notes.ts';
 import { OPTIONS, type Option, ROWS, type SettingKey, type Settings, variableOf } from './options.ts';
 import { splitWords } from './shell-words.ts';
@@ -74,8 +76,10 @@ export function loadSettings({ argv, env, cwd, python }: LoadOptions): Loaded {
   const named = applicationOf(line.positionals);
   const app = named || (file?.app?.texts[0] ?? '');
   const sources = [...strong, fromFile(file), fromPlatform(env), defaults];
-  const { settings: read, from } = readAll(sources, { app, cwd, file });
-  const settings = suitApplication(read, from);
+  const { settings: read, from, mounts, given } = readAll(sources, { app, cwd, file });
+  const isOne = mounts.length === 0;
+  const resolved = isOne ? null : resolveMounts({ server: read, texts: mounts, given, from });
+  const settings = resolved === null ? suitApplication(read, from) : withMounts(read, { ...resolved, from });
   checkTogether(settings);
   const unread = file === null ? unreadFile([...new Set([cwd, settings.chdir])]) : [];
   return {
@@ -87,7 +91,7 @@ export function loadSettings({ argv, env, cwd, python }: LoadOptions): Loaded {
       ...strayWords(cmdArgs),
       ...(file?.notes ?? []),
       ...unread,
-      ...uselessForNode(read),
+      ...(resolved?.notes ?? uselessForNode(read)),
       ...misspelt(env),
     ],
     action: settings.printConfig ? 'print-config' : settings.checkConfig ? 'check-config' : 'serve',
@@ -215,8 +219,18 @@ function readAll(
   const mistakes = [...(file?.mistakes ?? []), ...wrong];
   if (mistakes.length > 0) throw new UserError(inOrder(mistakes).join('\n'));
   // Each value was read by the parser of its row's type, from which `Settings` is derived.
-  const settings = { ...values, app } as Settings;
-  return { settings: { ...settings, name: settings.name || app }, from };
+  const settings = { ...values, app, mount: [] as Settings['mount'] } as Settings;
+  const given = firstOf(sources, 'mount', OPTIONS.mount) ?? { texts: [], from: 'default' };
+  const mounts = values.mount as readonly MountText[];
+  return { settings: { ...settings, name: settings.name || app }, from, mounts, given };
+}
+
+function withMounts(
+  server: Settings,
+  { mounts, from }: { mounts: Settings['mount']; from: Readonly<Record<SettingKey, string>> },
+): Settings {
+  const settings = { ...server, mount: mounts };
+  return from.name === 'default' ? { ...settings, name: defaultName(settings) } : settings;
 }
 
 /** As somebody mends them: from the first line of the file to the last. */

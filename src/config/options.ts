@@ -34,6 +34,8 @@ export interface Option {
   readonly section: Section;
   /** Whether a reload takes up a changed value; otherwise a restart is needed. */
   readonly reloadable: boolean;
+  /** One application of several may have it for itself (`--mount`). */
+  readonly perMount?: true;
   readonly gunicorn: Fate;
   readonly help: string;
 }
@@ -90,6 +92,7 @@ export const OPTIONS = {
     unit: 'processes',
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: differs('takes auto and MIN..MAX as well; 0 alone is refused'),
     help: 'Processes that run the application; auto is one for each core that this process may use; MIN..MAX starts more while requests wait and ends them when they have long been idle (0..N starts the first with the first request). Each holds the whole application in memory. As many as there are cores serve most sites; take more only when requests wait for others and threads are no choice.',
   },
@@ -100,6 +103,7 @@ export const OPTIONS = {
     default: 'sync',
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: differs(
       'sync, gthread and python are one kind, node is another; gevent, eventlet, tornado and ASGI workers are refused with what to use',
     ),
@@ -113,6 +117,7 @@ export const OPTIONS = {
     min: 1,
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: differs('0 is refused'),
     help: 'Requests that each worker runs at once, each in a thread of its own. More than 1 helps when requests wait for a database or another server; the application must then be safe for threads. It does not help Python code that computes. A Node worker runs requests at once without threads; there the default is 100.',
   },
@@ -135,6 +140,7 @@ export const OPTIONS = {
     min: 1,
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Requests that may wait for a free worker. One more gets 503 at once. A longer queue only makes people wait for pages they have given up on; add workers instead.',
   },
@@ -144,6 +150,7 @@ export const OPTIONS = {
     default: 'false',
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Imports the application once, in a process that then forks the workers: they are ready in milliseconds and share its memory. Threads and connections that the application opens while it is imported do not survive that: the log names them. A reload imports the new code in a new such process.',
   },
@@ -155,6 +162,7 @@ export const OPTIONS = {
     min: 1,
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'With --workers MIN..MAX: how long a worker must have been spare before it is ended.',
   },
@@ -165,6 +173,7 @@ export const OPTIONS = {
     placeholder: 'safe|off',
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: "What becomes of a request whose worker died before it answered. safe: GET, HEAD, OPTIONS and TRACE are given to another worker once; everything else is answered 502, because nobody knows whether it ran. off: all of them get 502. The second try has environ['tunicorn.attempt'] 2, and attempt=2 at the end of its line in the access log.",
   },
@@ -175,6 +184,7 @@ export const OPTIONS = {
     placeholder: 'signal|thread',
     section: 'Workers',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'How a worker of one thread hears of orders while it runs a request. signal: by SIGIO, within a tenth of a millisecond, wherever its Python code is. thread: by a thread beside it, for applications with C libraries that do not bear a signal (EINTR); slower to react, deaf in C code that keeps the interpreter, and then a worker is given one request at a time, which costs small requests much of their speed.',
   },
@@ -186,6 +196,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Recycling',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Requests after which a worker is replaced; its replacement is ready before it goes. 0 is never. For applications that leak slowly.',
   },
@@ -197,6 +208,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Recycling',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Adds a random number up to this one to --max-requests of each worker, so that they are not all replaced at once.',
   },
@@ -208,6 +220,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Recycling',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Resident memory of a worker above which it is replaced, looked at once a second; its replacement is ready before it goes. 0 is no limit.',
   },
@@ -219,6 +232,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Recycling',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Age at which a worker is replaced; its replacement is ready before it goes. 0 is never.',
   },
@@ -230,6 +244,7 @@ export const OPTIONS = {
     min: 1,
     section: 'Recycling',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'How many workers more than --workers there may be while old ones are replaced, at a reload or one by one. More is faster and takes more memory.',
   },
@@ -240,8 +255,19 @@ export const OPTIONS = {
     placeholder: 'PATH',
     section: 'Application',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'The interpreter, CPython 3.8 or newer: a path, or a name looked up in PATH. Without it: the active virtual environment, else .venv or venv beside the application, else python3. The log says which was taken. Set it when the environment lies elsewhere.',
+  },
+  mount: {
+    name: 'mount',
+    type: 'mounts',
+    default: [],
+    placeholder: "'PREFIX=APP [OPTION=VALUE ...]'",
+    section: 'Application',
+    reloadable: true,
+    gunicorn: OURS,
+    help: "An application under a prefix of the path; may be repeated: --mount /api=server.ts --mount /=mysite.wsgi. The longest prefix wins. Each has its own workers, queue and reload; what stands behind it in the same text is its own, the rest it takes from the server: --mount '/api=server.ts workers=2 timeout=5'. APP without --mount is the one at /. A reload takes up new settings, but not another prefix. See docs/mounts.md.",
   },
   chdir: {
     name: 'chdir',
@@ -250,6 +276,7 @@ export const OPTIONS = {
     placeholder: 'DIR',
     section: 'Application',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Folder to work in: the application is imported from here, and every relative path in other options starts here. The default is the folder that the command is called in.',
   },
@@ -260,6 +287,7 @@ export const OPTIONS = {
     placeholder: 'DIR[,DIR]',
     section: 'Application',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Folders to put on sys.path in front of --chdir, separated by commas; the first named comes first. For an application that is not installed and does not lie in --chdir.',
   },
@@ -271,6 +299,7 @@ export const OPTIONS = {
     placeholder: 'NAME=VALUE',
     section: 'Application',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Environment variable for the application; may be repeated. Everybody on the machine can read a command line in the list of processes: keep secrets out of it.',
   },
@@ -281,6 +310,7 @@ export const OPTIONS = {
     placeholder: 'MODULE',
     section: 'Hooks',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Python module with functions that workers call: post_fork, worker_ready, worker_abort, worker_exit, pre_request, post_request, and worker_gone. See docs/hooks.md.',
   },
@@ -323,6 +353,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Time',
     reloadable: true,
+    perMount: true,
     gunicorn: differs(
       'the deadline of one request, for every kind of worker: the client gets 504, and only the worker that is stuck is replaced. gunicorn kills a worker that was silent for so long',
     ),
@@ -336,6 +367,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Time',
     reloadable: true,
+    perMount: true,
     gunicorn: SAME,
     help: 'Time that requests in flight have to finish after TERM. What still runs then is killed. A supervisor that kills sooner must be told: TimeoutStopSec in systemd, stopwaitsecs in supervisor, longer than this.',
   },
@@ -360,6 +392,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Time',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Time a worker has from its start until it is ready. After it the log tells where it was stuck, and it is killed and tried again. 0 is no limit.',
   },
@@ -371,6 +404,7 @@ export const OPTIONS = {
     min: 0.001,
     section: 'Time',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'How long a request waits for a free worker, a starting or replaced one included. After it: 503. Raise it only when people would rather wait than see an error.',
   },
@@ -382,6 +416,7 @@ export const OPTIONS = {
     min: 0,
     section: 'Time',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'How long a request waits for a free worker under overload, that is while requests wait over 100 ms and clients give up waiting. After it: 503, so that those whose clients are still there get their answers in time. Less than what your clients wait for. 0: --queue-timeout alone holds.',
   },
@@ -546,6 +581,7 @@ export const OPTIONS = {
     placeholder: 'DIR[,DIR]',
     section: 'Static files',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Folder whose files the application may have sent by answering with X-Sendfile: PATH; may be repeated. The front opens and sends them, and the worker is free at once. Name only folders of which each file may be sent: a mistake of the application can show any of them. Without it X-Sendfile is passed on, to a proxy that knows it.',
   },
@@ -556,6 +592,7 @@ export const OPTIONS = {
     placeholder: '/PREFIX/=DIR',
     section: 'Static files',
     reloadable: true,
+    perMount: true,
     gunicorn: OURS,
     help: 'Folder whose files the application may have sent by answering with X-Accel-Redirect: /PREFIX/NAME, as with internal locations of nginx, e.g. /protected/=./files; may be repeated. Nobody can ask for the prefix itself. Without it X-Accel-Redirect is passed on, to a proxy that knows it.',
   },
@@ -710,11 +747,22 @@ export type SettingKey = keyof typeof OPTIONS;
 
 /** All settings after every source was read and checked. Times are seconds, sizes are bytes, paths are absolute. */
 export type Settings = {
-  readonly [K in SettingKey]: Value<(typeof OPTIONS)[K]['type']>;
+  readonly [K in Exclude<SettingKey, 'mount'>]: Value<(typeof OPTIONS)[K]['type']>;
 } & {
   /** The application as given on the command line; empty: find Django's. */
   readonly app: string;
+  /** Every application, the one of `app` included; empty when nothing is mounted and `app` is all there is. */
+  readonly mount: readonly Mount[];
 };
+
+/** An application under its prefix, with all that holds for it. */
+export interface Mount {
+  /** `/`, or whole segments without a slash at the end: `/api`, `/shop/admin`. */
+  readonly prefix: string;
+  readonly settings: Settings;
+  /** What it has for itself. */
+  readonly own: readonly SettingKey[];
+}
 
 /** The rows with their keys, in the order of the table. */
 export const ROWS: readonly (readonly [SettingKey, Option])[] = (Object.keys(OPTIONS) as SettingKey[]).map(

@@ -45,7 +45,7 @@ The stronger source wins, option by option:
 
 1. the command line
 2. \`TUNICORN_…\` variables: \`--keep-alive\` is \`TUNICORN_KEEP_ALIVE\`; what may be repeated is separated by commas
-   (\`TUNICORN_ENV\`: one NAME=VALUE a line). An empty variable counts as not set, except an empty list of addresses or headers
+   (\`TUNICORN_ENV\` and \`TUNICORN_MOUNT\`: one a line). An empty variable counts as not set, except an empty list of addresses or headers
 3. \`GUNICORN_CMD_ARGS\`: options as on a command line, quoted as in a shell
 4. the configuration file
 5. what gunicorn reads as defaults: \`WEB_CONCURRENCY\` (workers), \`PORT\` (bind to \`0.0.0.0:$PORT\`), \`FORWARDED_ALLOW_IPS\`
@@ -53,13 +53,15 @@ The stronger source wins, option by option:
 
 Sizes are bytes, or take k, M or G (of 1024). Times are seconds. Relative paths start from \`--chdir\`. A mistake ends the start
 with status 1 and says which values are good; \`tunicorn --print-config\` shows what came of all sources. \`tunicorn check\` reads
-everything, tells every mistake, an unknown user, group or module of hooks included, and starts nothing. A reload (HUP) reads all of it anew; the last column says what it takes up.`;
+everything, tells every mistake, an unknown user, group or module of hooks included, and starts nothing. A reload (HUP) reads all of it anew; a column says what it takes up. The last one says what each of several applications may have for itself
+([mounts](mounts.md)).`;
 
 const FILES = `## The configuration file
 
 \`-c FILE\` names one, from the folder of the call. Without it \`tunicorn.toml\` in the folder of \`--chdir\` is read, else a
 \`pyproject.toml\` there with a table \`[tool.tunicorn]\`. Keys are the names of the options, with \`-\` or \`_\`, and \`app\` is the
-application. What may be repeated is a list; \`env\`, \`static\` and \`accel\` can be tables. A complete \`tunicorn.toml\`:
+application. What may be repeated is a list; \`env\`, \`static\` and \`accel\` can be tables, and \`mount\` is a table for each
+application: \`[[mount]]\` with \`prefix\`, \`app\` and settings of its own. A complete \`tunicorn.toml\`:
 
 \`\`\`toml
 ${EXAMPLE_FILE}\`\`\`
@@ -75,13 +77,13 @@ rights of whoever starts Tunicorn. A file that nobody named is not executed.`;
 function overview(): string {
   const rows = ROWS.map(
     ([, option]) =>
-      `| [\`--${option.name}\`](#--${option.name}) | ${option.short ? `\`-${option.short}\`` : ''} | ${code(shownDefault(option))} | ${option.unit ?? ''} | ${option.reloadable ? 'yes' : 'no'} |`,
+      `| [\`--${option.name}\`](#--${option.name}) | ${option.short ? `\`-${option.short}\`` : ''} | ${code(shownDefault(option))} | ${option.unit ?? ''} | ${option.reloadable ? 'yes' : 'no'} | ${option.perMount === true ? 'yes' : ''} |`,
   );
   return [
     '## All options',
     '',
-    '| option | short | default | unit | reloadable |',
-    '|---|---|---|---|---|',
+    '| option | short | default | unit | reloadable | per mount |',
+    '|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
 }
@@ -98,6 +100,7 @@ function optionOfPage(option: Option): string {
     `variable \`${variableOf(option)}\`${option.env ? ` or \`${option.env}\`` : ''}`,
     `default ${code(shownDefault(option)) || 'none'}${option.unit ? ` ${option.unit}` : ''}`,
     option.reloadable ? 'reloadable' : 'needs a restart',
+    ...(option.perMount === true ? ['per mount'] : []),
   ];
   return [`### --${option.name}`, `${facts.join(' · ')}`, option.help, besideGunicorn(option)]
     .join('\n\n')

@@ -1,6 +1,15 @@
 /** What the command prints from the table of options: `--help`, `--print-config`, and what `tunicorn check` found. */
 import type { Loaded } from './load.ts';
-import { type Option, ROWS, SECTIONS, type SettingKey, type Settings } from './options.ts';
+import { quoted } from './mount-text.ts';
+import {
+  type Mount,
+  OPTIONS,
+  type Option,
+  ROWS,
+  SECTIONS,
+  type SettingKey,
+  type Settings,
+} from './options.ts';
 import type { ValueType } from './values.ts';
 import { wrap } from './wrap.ts';
 
@@ -128,10 +137,17 @@ function shownValue(key: SettingKey, settings: Settings): string {
     return settings[key].map(({ prefix, folder }) => `${prefix}=${folder}`).join(',');
   if (key === 'umask') return `0${settings.umask.toString(8)}`.replace(/^00$/, '0');
   // What it holds is often secret, and this output ends up in tickets.
-  if (key === 'env') return settings.env.map((pair) => pair.replace(/=.*/s, '=…')).join(',');
+  if (key === 'env') return [...new Set(settings.env.map((pair) => pair.replace(/=.*/s, '=…')))].join(',');
   if (key === 'workers') return shownRange(settings.workers);
+  if (key === 'mount') return settings.mount.map(shownMount).join(', ');
   const value = settings[key];
   return Array.isArray(value) ? value.join(',') : String(value);
+}
+
+/** As it would be written on the command line. */
+function shownMount({ prefix, settings, own }: Mount): string {
+  const words = own.map((key) => `${OPTIONS[key].name}=${shownValue(key, settings)}`);
+  return [`${prefix}=${settings.app}`, ...words].map(quoted).join(' ');
 }
 
 function shownRange({ min, max }: Settings['workers']): string {

@@ -36,10 +36,33 @@ function schemaOf(option: Option): Schema {
 function typeOf({ type, min }: Option): Schema {
   if (type === 'flag') return { type: 'boolean' };
   if (type === 'env' || type === 'static') return TABLE;
+  if (type === 'mounts') return mounts();
   if (isList(type)) return TEXTS;
   const limit = min === undefined ? {} : { minimum: min };
   if (WHOLE_NUMBERS.includes(type)) return { type: ['integer', 'string'], ...limit };
   return MOST_NUMBERS.includes(type) ? { type: ['number', 'string'], ...limit } : TEXT;
+}
+
+/** Tables, or texts as on the command line. */
+function mounts(): Schema {
+  const rows = ROWS.filter(([, { perMount }]) => perMount === true).map(([, option]) => option);
+  const text = (description: string) => ({ ...TEXT, description });
+  const table = {
+    type: 'object',
+    required: ['prefix'],
+    properties: {
+      prefix: text('Where the application is found: / or a path such as /api.'),
+      app: text('The application, as on the command line.'),
+      ...Object.fromEntries(
+        rows.map((option) => [option.name, { ...typeOf(option), description: option.help }]),
+      ),
+    },
+    patternProperties: Object.fromEntries(
+      rows.filter(({ name }) => /[-_]/.test(name)).map((option) => [pattern(option), typeOf(option)]),
+    ),
+    additionalProperties: false,
+  };
+  return { type: ['string', 'array'], items: { anyOf: [TEXT, table] } };
 }
 
 function defaultOf({ type, default: fallback }: Option): unknown {

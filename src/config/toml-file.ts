@@ -7,6 +7,7 @@ import { type FileSettings, type Given, isForFiles, meaningOf } from './file.ts'
 import { FILE_ONLY } from './gunicorn.ts';
 import type { Option, SettingKey } from './options.ts';
 import { lineFinder } from './toml-lines.ts';
+import { areTables, mountTexts } from './toml-mounts.ts';
 import { textsOf } from './toml-values.ts';
 
 export interface TomlFile {
@@ -91,10 +92,21 @@ class Reader {
     if (before !== undefined) {
       return this.#wrong(written, `${written} stands in ${before.from} already, as ${before.key}.`);
     }
+    if (key === 'mount' && areTables(value)) return this.#takeMounts(written, value);
     const read = textsOf(option, value);
     if ('texts' in read) {
       this.#given.set(key, { texts: read.texts, from: this.#place([written]), key: written });
     } else this.#wrong(written, `${written} takes ${read.takes}.`, read.at);
+  }
+
+  #takeMounts(written: string, tables: readonly Table[]): void {
+    const place = (index: number, inner: string | null) =>
+      this.#place([written, String(index), ...(inner === null ? [] : [inner])]);
+    const { texts, places, mistakes } = mountTexts(tables, place);
+    this.#mistakes.push(...mistakes);
+    // Of a table that is wrong in itself no more has to be said.
+    if (mistakes.length === 0)
+      this.#given.set('mount', { texts, places, from: this.#place([written]), key: written });
   }
 
   #takeOther(key: string, fate: 'refused' | 'no-effect', text: string): void {

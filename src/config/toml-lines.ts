@@ -16,7 +16,7 @@ const PART =
   /"""(?:\\[\s\S]|(?!""")[\s\S])*"{3,5}|'''(?:(?!''')[\s\S])*'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[[{]|[\]}]|\n|[^"'#[\]{}\n]+/y;
 
 /**
- * Finds the line of a key, counted from 1. A table that has no line of its own has that of its first key, and what
+ * Finds the line of a key, counted from 1. In an array of tables (`[[mount]]`) the number of the table is a part of the path. A table that has no line of its own has that of its first key, and what
  * stands inside a value the line of the value's key.
  * @param text a document that `smol-toml` finds good; others may make it throw
  */
@@ -48,11 +48,19 @@ function placesOf(text: string): Place[] {
     const start = at;
     const brackets = take(/\[*/y);
     const path = partsOf(take(KEY));
-    if (brackets !== '') table = path;
-    places.push({ path: brackets === '' ? [...table, ...path] : path, line: lineAt(text, start) });
+    if (brackets !== '') table = brackets === '[[' ? elementOf(places, path) : path;
+    places.push({ path: brackets === '' ? [...table, ...path] : table, line: lineAt(text, start) });
     skipValue(take);
   }
   return places;
+}
+
+/** The path of the next element of an array of tables: its index is a part of it. */
+function elementOf(places: readonly Place[], path: readonly string[]): string[] {
+  const before = places.filter(
+    (place) => place.path.length === path.length + 1 && isPrefix(path, place.path),
+  );
+  return [...path, String(before.length)];
 }
 
 /** Up to the end of the line on which every bracket is closed again. */

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts';
 import { formatAddress, parseAddress } from './address.ts';
+import { type MountText, parseMount } from './mount-text.ts';
 import { networkProblem } from './network.ts';
 import { type WorkerKind, workerKind } from './workers.ts';
 
@@ -72,6 +73,7 @@ const LISTS = {
     commas(text).map((path) => existingFolder(path, folder)),
   env: (text: string): readonly string[] => [environmentVariable(text)],
   static: (text: string, { folder }: Context): readonly StaticOption[] => [staticMount(text, folder)],
+  mounts: (text: string): readonly MountText[] => [parseMount(text)],
 };
 
 type Single = typeof SINGLE;
@@ -99,9 +101,9 @@ export function isList(type: ValueType): type is keyof Lists {
   return Object.hasOwn(LISTS, type);
 }
 
-/** The texts in a variable: options that may be repeated are separated by commas, NAME=VALUE by line ends. */
+/** The texts in a variable: options that may be repeated are separated by commas; NAME=VALUE and mounts, which may hold some, by line ends. */
 export function splitVariable(type: ValueType, text: string): readonly string[] {
-  if (type === 'env') return text.split('\n').filter((line) => line.trim() !== '');
+  if (type === 'env' || type === 'mounts') return text.split('\n').filter((line) => line.trim() !== '');
   return type === 'addresses' || type === 'static' ? commas(text) : [text];
 }
 

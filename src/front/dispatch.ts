@@ -19,6 +19,8 @@ export type DispatchSettings = CrewSettings &
 
 export interface DispatchOptions extends CrewOptions {
   readonly settings: DispatchSettings;
+  /** Number of the application, for the arbiter. */
+  readonly mount: number;
 }
 
 /** How often those that wait are looked at for their age once that matters: who has waited too long hears of it within as much. */
@@ -124,7 +126,9 @@ export class Dispatcher {
 
   /** Tells the arbiter when requests wait and no worker is there at all. */
   wish(): void {
-    if (this.#queue.length > 0 && !this.crew.isThere) this.#options.tell({ type: 'worker-wanted' });
+    if (this.#queue.length > 0 && !this.crew.isThere) {
+      this.#options.tell({ type: 'worker-wanted', mount: this.#options.mount });
+    }
   }
 
   #plan(): void {

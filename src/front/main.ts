@@ -2,9 +2,6 @@
  * A front process: accepts clients, speaks HTTP with them, and hands their requests to workers. It does what the
  * arbiter says over IPC and nothing else: signals that reach it directly change nothing.
  */
-import { unlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
 import type { Settings } from '../config/options.ts';
 import { UserError } from '../errors.ts';
 import type { Exchange, Peer } from '../http/exchange.ts';
@@ -16,10 +13,10 @@ import type { Client } from './client.ts';
 import type { Outcome } from './client-context.ts';
 import { Clients } from './clients.ts';
 import { Deadlines, type Single } from './deadlines.ts';
-import { Dispatcher } from './dispatch.ts';
 import { type Accepting, closeWhenQuiet, listen } from './listener.ts';
 import { type ProxyOptions, resolvePeer, trustList } from './proxy-headers.ts';
 import { Room } from './room.ts';
+import { Sites } from './sites.ts';
 import { StaticFiles } from './static.ts';
 
 /** At a stop idle connections get this long to send the request that is on its way, or a tenth of the time there is. */
@@ -36,13 +33,13 @@ class Front {
   readonly #start: Start;
   readonly #log: LogFile;
   readonly #accessLog: AccessLog | null;
-  readonly #dispatcher: Dispatcher;
+  readonly #sites: Sites;
   readonly #clients: Clients;
   readonly #room: Room;
   readonly #seconds: Single;
   #settings: Settings;
   #proxies: ProxyOptions;
-  #mounts: readonly StaticMount[];
+  #staticMounts: readonly StaticMount[];
   #onFirstReady: () => void = () => {};
   readonly #firstReady = new Promise<void>((resolve) => {
     this.#onFirstReady = resolve;
@@ -52,25 +49,18 @@ class Front {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(start: Start) {
-    const { settings } = start;
+    const { settings, mounts } = start;
     const deadlines = new Deadlines();
     this.#start = start;
     this.#settings = settings;
-    this.#mounts = start.mounts;
+    this.#staticMounts = start.staticMounts;
     this.#log = createLogger({ fd: start.errorLog, level: settings.logLevel });
     const warn = (message: string) => this.#log.warning(message);
     const format = settings.accessLogformat;
     this.#accessLog = start.accessLog < 0 ? null : new AccessLog({ fd: start.accessLog, format, warn });
     this.#proxies = proxiesOf(settings);
     this.#static = this.#staticFiles();
-    this.#dispatcher = new Dispatcher({
-      settings,
-      deadlines,
-      log: this.#log,
-      stackFile: (worker) => join(dirname(start.gateway), `stack-${worker}`),
-      tell: (message) => this.#tell(message),
-      random: Math.random,
-    });
+    this.#sites = new Sites({ mounts, deadlines, log: this.#log, tell: (message) => this.#tell(message) });
     this.#room = new Room({ ...settings, warn });
     this.#clients = new Clients({
       ...settings,
@@ -86,7 +76,7 @@ class Front {
   }
 
   async run(): Promise<void> {
-    await this.#openGateway();
+    await this.#sites.open();
     if (this.#start.afterReady) await this.#firstReady;
     for (const listener of this.#start.listeners) {
       try {
@@ -108,12 +98,12 @@ class Front {
     switch (message.type) {
       case 'start':
         return;
-      case 'mounts':
-        this.#mounts = message.mounts;
+      case 'static-mounts':
+        this.#staticMounts = message.staticMounts;
         this.#static = this.#staticFiles();
         return;
       case 'settings':
-        return this.#configure(message.settings);
+        return this.#configure(message);
       case 'reopen-logs':
         return this.#reopenLogs();
       case 'report':
@@ -121,16 +111,16 @@ class Front {
       case 'stacks':
         return void this.#stacks(message.worker);
       case 'worker-gone':
-        return this.#dispatcher.crew.gone(message.worker);
+        return this.#sites.gone(message.worker);
       case 'drain-worker':
-        return this.#dispatcher.crew.drain(message.worker);
+        return this.#sites.drain(message.worker);
       case 'stop':
         return this.#stop(message.graceMs);
     }
   }
 
   /** What can change without a restart. */
-  #configure(settings: Settings): void {
+  #configure({ settings, mounts }: Extract<ToFront, { type: 'settings' }>): void {
     this.#settings = settings;
     this.#log.level = settings.logLevel;
     if (this.#accessLog !== null) this.#accessLog.format = settings.accessLogformat;
@@ -138,7 +128,7 @@ class Front {
     this.#static = this.#staticFiles();
     this.#room.configure(settings);
     this.#clients.configure(settings);
-    this.#dispatcher.configure(settings);
+    this.#sites.configure(mounts);
     this.#watchLoad();
   }
 
@@ -151,56 +141,33 @@ class Front {
       if (!(error instanceof UserError)) throw error;
       this.#log.error(`${error.message} The old file goes on.`);
     }
-    this.#dispatcher.crew.reopenLogs();
+    this.#sites.reopenLogs();
   }
 
   #report(): FrontReport {
-    const { counters, waiting, oldestMs } = this.#dispatcher;
     const { memory, spooled } = this.#room.used;
     return {
       pid: process.pid,
       connections: this.#clients.clients.size,
-      waiting,
-      oldestMs,
       memory,
       spooled,
-      statuses: counters.statuses,
-      retried: counters.retried,
-      queueWait: counters.queueWait.report(),
-      service: counters.service.report(),
-      workers: this.#dispatcher.crew.report(),
+      statuses: this.#sites.otherStatuses,
+      mounts: this.#sites.report(),
     };
   }
 
   async #stacks(worker: number): Promise<void> {
-    send({ type: 'stacks', worker, text: await this.#dispatcher.crew.stacks(worker) });
+    send({ type: 'stacks', worker, text: await this.#sites.stacks(worker) });
   }
 
-  /** Only scaling needs to know what each second was like. */
   #watchLoad(): void {
-    const { min, max } = this.#settings.workers;
-    if (min !== max) this.#seconds.start();
+    if (this.#sites.needsSeconds) this.#seconds.start();
     else this.#seconds.stop();
   }
 
   #onSecond(): void {
     this.#seconds.start();
-    const load = this.#dispatcher.counters.second(this.#dispatcher.oldestMs);
-    if (load !== null) send({ type: 'load', load });
-    this.#dispatcher.wish();
-  }
-
-  /** Where this front's workers connect. A front that died has left its path behind. */
-  #openGateway(): Promise<void> {
-    const { gateway } = this.#start;
-    try {
-      unlinkSync(gateway);
-    } catch {}
-    const server = createServer((socket) => this.#dispatcher.crew.connect(socket));
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(gateway, resolve);
-    });
+    this.#sites.tellLoads();
   }
 
   #listen(listener: Listener): Promise<Accepting> {
@@ -213,7 +180,7 @@ class Front {
 
   #staticFiles(): StaticFiles {
     const named = this.#settings.static.map(({ prefix, folder }) => ({ prefix, folders: [folder] }));
-    return new StaticFiles([...named, ...this.#mounts]);
+    return new StaticFiles([...named, ...this.#staticMounts]);
   }
 
   #peer(fields: Fields, client: Client): Peer {
@@ -222,12 +189,12 @@ class Front {
 
   #handle(exchange: Exchange): void {
     const match = this.#static.match(exchange.head.path);
-    if (match === null) return this.#dispatcher.handle(exchange);
+    if (match === null) return this.#sites.handle(exchange);
     this.#static.serve(match, exchange);
   }
 
   #finished(outcome: Outcome): void {
-    this.#dispatcher.counters.answered(outcome.status);
+    this.#sites.answered(outcome);
     this.#accessLog?.write(outcome);
   }
 
@@ -256,7 +223,7 @@ class Front {
     await closeWhenQuiet(this.#accepting);
     await this.#clients.stop(idleMs);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#dispatcher.crew.drainAll();
+    this.#sites.drainAll();
     await this.#accessLog?.flush();
     send({ type: 'stopped', requests: this.#clients.count });
     // The workers' DRAIN frames and the message above are still on their way.

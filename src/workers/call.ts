@@ -5,6 +5,7 @@ import type { RequestBody, ResponseHead } from '../http/exchange.ts';
 import type { Fields } from '../http/types.ts';
 import type { Answering, Call } from '../wsgi/call.ts';
 import type { Environ } from '../wsgi/types.ts';
+import { shiftPath } from './script-name.ts';
 
 /** What a call needs of the lane that it came on. */
 export interface Carrier {
@@ -26,7 +27,7 @@ export class FrontCall implements Answering, Call {
   readonly id: number;
   readonly body: RequestBody;
   readonly title: string;
-  readonly #entries: readonly string[];
+  readonly #entries: string[];
   readonly #carrier: Carrier;
   #environ: Environ | null = null;
   #begun = false;
@@ -47,6 +48,11 @@ export class FrontCall implements Answering, Call {
 
   get exchange(): Answering {
     return this;
+  }
+
+  /** Lets `prefix` be the application's own name. @returns false when the path does not lie under it */
+  shift(prefix: string): boolean {
+    return prefix === '' || shiftPath(this.#entries, prefix);
   }
 
   /** Nobody waits for the answer, or it is complete. */

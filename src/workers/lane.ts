@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { encodeFrame, type Frame, FrameDecoder, FrameError, KIND } from '../gateway/frames.ts';
+import { encodeFrame, FLAG, type Frame, FrameDecoder, FrameError, KIND } from '../gateway/frames.ts';
 import { type Carrier, FrontCall } from './call.ts';
 import type { Claims } from './claims.ts';
 
@@ -7,6 +7,8 @@ export interface WorkerLaneOptions {
   readonly socket: Socket;
   readonly claims: Claims;
   readonly logEnviron: readonly string[];
+  /** `SCRIPT_NAME` of the application; empty for none. */
+  readonly prefix: string;
   /** Runs the application; the call tells the lane when it is over. */
   readonly run: (call: FrontCall) => void;
   readonly onError: (message: string) => void;
@@ -117,8 +119,25 @@ export class WorkerLane implements Carrier {
       const head = 'error\0Error\0message\0The request body cannot be read.';
       return this.send(encodeFrame({ kind: KIND.FAILED, id: frame.id, head }), true);
     }
+    if (!call.shift(this.#options.prefix)) return this.#refusePath(frame.id);
     this.#calls.set(call.id, call);
     this.#options.run(call);
+  }
+
+  /** It was asked for what lies beside it: an error of the application's it is not. */
+  #refusePath(id: number): void {
+    const body = Buffer.from(
+      `This application answers under ${this.#options.prefix} (environment variable SCRIPT_NAME).\n`,
+      'latin1',
+    );
+    const head = [
+      '404 Not Found',
+      'Content-Type',
+      'text/plain; charset=utf-8',
+      'Content-Length',
+      body.length,
+    ];
+    this.send(encodeFrame({ kind: KIND.RESPONSE, flags: FLAG.LAST, id, head: head.join('\0'), body }), true);
   }
 
   #drain(): void {

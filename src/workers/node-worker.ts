@@ -7,6 +7,7 @@ import type { FrontCall } from './call.ts';
 import type { Entry } from './entry.ts';
 import { WorkerLane } from './lane.ts';
 import type { FromWatch } from './orders.ts';
+import { scriptName } from './script-name.ts';
 import type { Watcher } from './watcher.ts';
 
 /** A front that is being replaced is looked for this often, and this long. */
@@ -65,6 +66,7 @@ export class NodeWorker {
       socket,
       claims: watcher.claims,
       logEnviron: start.logEnviron,
+      prefix: scriptName(process.env),
       run: (call) => void this.#run(call),
       onError: (message) => log.error(message),
       onIdle: () => this.#leaveWhenDone(),

@@ -84,7 +84,11 @@ export function environEntries(parts: EnvironParts): string[] {
   return entries;
 }
 
-function decodePath(path: string): string {
+/**
+ * `PATH_INFO` of the whole server: percent-decoded once, one character a byte, not normalised.
+ * @throws {HttpError} `bad-target` for `%00`.
+ */
+export function decodePath(path: string): string {
   if (path === '*') return '';
   if (!path.includes('%')) return path === '' ? '/' : path;
   const decoded = path.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>

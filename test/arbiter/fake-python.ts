@@ -2,9 +2,11 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FleetOptions } from '../../src/arbiter/fleet.ts';
+import type { FleetOptions, Setup } from '../../src/arbiter/fleet.ts';
+import { defaultSettings } from '../../src/config/load.ts';
 import type { Logger } from '../../src/observe/log.ts';
 import { PYTHON } from '../support/tunicorn.ts';
+import { setupOf } from './stand-ins.ts';
 
 /**
  * What it does is named by the application. For a process of its own: `broken` cannot load it, `noise` writes to the
@@ -84,11 +86,14 @@ export class FakePython {
     chmodSync(this.path, 0o755);
   }
 
-  fleetOptions(log: Logger): FleetOptions {
+  /** `setups`: one for each application. */
+  fleetOptions(log: Logger, setups: readonly Setup[] = [setupOf({}, this.path)]): FleetOptions {
     return {
+      settings: setups[0]?.settings ?? defaultSettings(this.folder),
+      setups,
       log,
       sockets: [],
-      gateway: (slot) => join(this.folder, `front-${slot}`),
+      gateway: (slot, pool) => join(this.folder, `front-${slot}-${pool}`),
       stackFile: (owner) => join(this.folder, `stack-${owner}`),
       accessLog: () => -1,
       rights: null,

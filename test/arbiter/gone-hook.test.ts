@@ -35,7 +35,7 @@ afterEach(() => {
 function learn(generation: number, source: string, hooks: readonly string[] = ['worker_gone']): void {
   writeFileSync(join(folder, `turns${generation}.py`), source);
   const settings = { ...defaultSettings(folder), hooks: `turns${generation}` };
-  const setup: Setup = { settings, runtime: pythonRuntime(python().path), env: process.env };
+  const setup: Setup = { prefix: '/', settings, runtime: pythonRuntime(python().path), env: process.env };
   hook.learn(generation, { setup, hooks });
 }
 

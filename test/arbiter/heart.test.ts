@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { Fleet } from '../../src/arbiter/fleet.ts';
 import { Heart } from '../../src/arbiter/heart.ts';
-import type { State } from '../../src/arbiter/state.ts';
+import { poolAt, type State } from '../../src/arbiter/state.ts';
 import type { Settings } from '../../src/config/options.ts';
 import { FakePython } from './fake-python.ts';
 import { keepLog, servingState, setupOf } from './stand-ins.ts';
@@ -26,7 +26,11 @@ class Desk {
   constructor(state: State, settings: Partial<Settings> = {}) {
     pythons.push(this.python);
     this.state = state;
-    this.fleet = new Fleet(setupOf(settings, this.python.path), this.python.fleetOptions(this.log), () => {});
+    const setups = state.pools.map((_, i) => ({
+      ...setupOf(settings, this.python.path),
+      prefix: i === 0 ? '/' : `/app${i}`,
+    }));
+    this.fleet = new Fleet(this.python.fleetOptions(this.log, setups), () => {});
     this.heart = new Heart({
       state,
       fleet: this.fleet,
@@ -38,10 +42,14 @@ class Desk {
     });
   }
 
+  get target(): number {
+    return poolAt(this.state, 0).target;
+  }
+
   /** Seconds go by, each with what the fronts said of it. */
   seconds(count: number, ...loads: { waitMs: number; busy: number }[]): void {
     for (let second = 0; second < count; second++) {
-      for (const load of loads) this.heart.feel(load);
+      for (const load of loads) this.heart.feel(0, load);
       this.#now += 1000;
       this.heart.beat(this.#now);
     }
@@ -76,15 +84,15 @@ describe('scaling', () => {
   test('requests that wait bring more workers, and the log says so', () => {
     const desk = new Desk(servingState(2, RANGE));
     desk.seconds(3, WAITING);
-    expect(desk.state.target).toBe(3);
+    expect(desk.target).toBe(3);
     expect(desk.log.lines).toEqual(['INFO 3 workers from now on: requests wait']);
-    expect(desk.changes).toEqual([{ type: 'scale', ...RANGE, target: 3 }]);
+    expect(desk.changes).toEqual([{ type: 'scale', pool: 0, ...RANGE, target: 3 }]);
   });
 
   test('what one front cannot do counts, though another can', () => {
     const desk = new Desk(servingState(2, RANGE));
     desk.seconds(3, { waitMs: 0, busy: 1 }, WAITING);
-    expect(desk.state.target).toBe(3);
+    expect(desk.target).toBe(3);
   });
 
   test('a bad second counts once, also when the fronts are silent afterwards', () => {
@@ -97,20 +105,20 @@ describe('scaling', () => {
   test('what is busy is added up over all fronts: three of four are needed', () => {
     const desk = new Desk(servingState(4, RANGE), { scaleIdle: 3 });
     desk.seconds(20, { waitMs: 0, busy: 1.5 }, { waitMs: 0, busy: 1.5 });
-    expect(desk.state.target).toBe(4);
+    expect(desk.target).toBe(4);
     desk.seconds(4, { waitMs: 0, busy: 1 }, { waitMs: 0, busy: 0 });
-    expect(desk.state.target).toBe(3);
+    expect(desk.target).toBe(3);
     expect(desk.log.lines).toEqual(['INFO 3 workers from now on: one is spare']);
   });
 
   test('not while a worker is still to come', () => {
     const desk = new Desk(servingState(2, RANGE));
-    apply(desk.state, { type: 'spawn-worker', worker: 3, front: 0, generation: 1 }, 0);
+    apply(desk.state, { type: 'spawn-worker', worker: 3, pool: 0, front: 0, generation: 1 }, 0);
     desk.seconds(5, WAITING);
     expect(desk.changes).toEqual([]);
     apply(desk.state, { type: 'worker-ready', worker: 3 }, 0);
     desk.seconds(1, WAITING);
-    expect(desk.state.target).toBe(3);
+    expect(desk.target).toBe(3);
   });
 
   test.each<[string, () => State]>([
@@ -141,27 +149,37 @@ describe('scaling', () => {
   });
 });
 
+test('each application is scaled by what its own requests wait', () => {
+  const desk = new Desk(servingState(2, RANGE, 2));
+  for (let second = 0; second < 3; second++) {
+    desk.heart.feel(1, WAITING);
+    desk.seconds(1);
+  }
+  expect(desk.state.pools.map(({ target }) => target)).toEqual([2, 2]);
+  expect(desk.log.lines).toEqual(['INFO 2 workers of /app1 from now on: requests wait']);
+});
+
 describe('a fleet that may be empty', () => {
   test('the first request starts the first worker', () => {
     const desk = new Desk(servingState(0, { min: 0, max: 4 }));
-    desk.heart.wake();
-    expect(desk.state.target).toBe(1);
+    desk.heart.wake(0);
+    expect(desk.target).toBe(1);
     expect(desk.log.lines).toEqual(['INFO 1 worker from now on: a request waits']);
     // The front says it again each second until one is there.
-    desk.heart.wake();
+    desk.heart.wake(0);
     expect(desk.changes).toHaveLength(1);
   });
 
   test('a request that waits where workers are wanted already changes nothing', () => {
     const desk = new Desk(servingState(2, RANGE));
-    desk.heart.wake();
+    desk.heart.wake(0);
     expect(desk.changes).toEqual([]);
   });
 });
 
 test('each second every process is looked at, and those that are none are not', async () => {
   const desk = new Desk(servingState(2));
-  desk.fleet.spawnWorker(2, { front: 0, generation: 1 });
+  desk.fleet.spawnWorker(2, { pool: 0, front: 0, generation: 1 });
   const { pid } = desk.fleet.named(2);
   await desk.python.started(pid);
   process.kill(pid, 'SIGSTOP');

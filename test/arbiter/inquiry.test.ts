@@ -3,19 +3,13 @@ import { Inquiries } from '../../src/arbiter/inquiry.ts';
 import type { FrontReport, ToFront } from '../../src/messages.ts';
 
 const PATIENCE_MS = 20_000;
-const HISTOGRAM = { bounds: [], counts: [0], sum: 0 };
 const report = (pid: number): FrontReport => ({
   pid,
   connections: 0,
-  waiting: 0,
-  oldestMs: 0,
   memory: 0,
   spooled: 0,
   statuses: {},
-  retried: 0,
-  queueWait: HISTOGRAM,
-  service: HISTOGRAM,
-  workers: [],
+  mounts: [],
 });
 
 function open() {

@@ -5,7 +5,7 @@
 import type { Change } from '../../src/arbiter/apply.ts';
 import { AUTOPSY_MS } from '../../src/arbiter/lives.ts';
 import { FRONT_SLACK_MS, LOOK_MS, RECONNECT_MS, SUSPENDED_MS } from '../../src/arbiter/plan.ts';
-import type { Limits, State, WorkerState } from '../../src/arbiter/state.ts';
+import { type Limits, type Pool, poolAt, type State, type WorkerState } from '../../src/arbiter/state.ts';
 import { LATE_MS } from '../../src/clock.ts';
 import type { WorkerRange } from '../../src/config/values.ts';
 
@@ -26,6 +26,14 @@ interface Trial {
   readonly range: WorkerRange | null;
 }
 
+/** What is in force for one application. */
+interface Orders {
+  /** What holds for everybody, and what for the generation on trial. */
+  limits: Limits;
+  trial: Trial | null;
+  range: WorkerRange & { readonly target: number };
+}
+
 export interface LedgerOptions {
   readonly state: State;
   readonly now: () => number;
@@ -37,7 +45,8 @@ export class Ledger {
   readonly #state: State;
   readonly #options: LedgerOptions;
   readonly #born = new Map<number, Moment>();
-  readonly #zygotes = new Map<number, Moment>();
+  /** By pool and generation. */
+  readonly #zygotes = new Map<string, Moment>();
   readonly #lost = new Map<number, Moment>();
   readonly #stopped = new Map<number, Moment>();
   readonly #listening = new Map<number, Moment>();
@@ -47,17 +56,17 @@ export class Ledger {
   readonly #workers = new Map<number, Promised>();
   readonly #fronts = new Map<number, Promised>();
   #stop: Promised | null = null;
-  /** What holds for everybody, and what for the generation on trial. */
-  #limits: Limits;
-  #trial: Trial | null = null;
-  #range: WorkerRange & { readonly target: number };
+  /** By pool. */
+  readonly #orders: Orders[];
 
   constructor(options: LedgerOptions) {
-    const { limits, min, max, target } = options.state;
     this.#options = options;
     this.#state = options.state;
-    this.#limits = limits;
-    this.#range = { min, max, target };
+    this.#orders = options.state.pools.map(({ limits, min, max, target }) => ({
+      limits,
+      trial: null,
+      range: { min, max, target },
+    }));
   }
 
   /** To be told of each change before it is entered. */
@@ -72,7 +81,7 @@ export class Ledger {
       case 'spawn-worker':
         return void this.#born.set(change.worker, this.#moment());
       case 'spawn-zygote':
-        return void this.#zygotes.set(change.generation, this.#moment());
+        return void this.#zygotes.set(zygoteKey(change), this.#moment());
       case 'front-listening':
         return void this.#listening.set(change.slot, this.#moment());
       case 'front-gone':
@@ -95,8 +104,8 @@ export class Ledger {
         for (const id of workers.keys()) this.#allow(id, this.#grace(id));
         return;
       case 'abort-reload':
-        for (const { id, generation } of workers.values())
-          if (generation === this.#state.generation) this.#allow(id, 0);
+        for (const { id, pool, generation } of workers.values())
+          if (pool === change.pool && generation === poolAt(this.#state, pool).generation) this.#allow(id, 0);
         return;
       case 'stop':
         this.#stop = this.#sooner(this.#stop, change.graceMs);
@@ -107,21 +116,25 @@ export class Ledger {
   }
 
   #noteOrder(change: Change): void {
-    const { workers, generation } = this.#state;
     switch (change.type) {
       case 'reload':
-        this.#trial = change;
+        this.#ordersOf(change.pool).trial = change;
         return;
       case 'abort-reload':
-        this.#trial = null;
+        this.#ordersOf(change.pool).trial = null;
         return;
-      case 'scale':
-        if (this.#trial !== null && (change.min !== this.#range.min || change.max !== this.#range.max))
-          this.#trial = { ...this.#trial, range: null };
-        return this.#scale(change, change.target);
+      case 'scale': {
+        const orders = this.#ordersOf(change.pool);
+        const { trial, range } = orders;
+        if (trial !== null && (change.min !== range.min || change.max !== range.max))
+          orders.trial = { ...trial, range: null };
+        return scale(orders, change, change.target);
+      }
       case 'worker-ready': {
-        const worker = workers.get(change.worker);
-        if (worker?.generation === generation && worker.phase !== 'leaving') this.#prove();
+        const worker = this.#state.workers.get(change.worker);
+        if (worker === undefined || worker.phase === 'leaving') return;
+        if (worker.generation === poolAt(this.#state, worker.pool).generation)
+          prove(this.#ordersOf(worker.pool));
         return;
       }
       default:
@@ -129,16 +142,10 @@ export class Ledger {
     }
   }
 
-  #prove(): void {
-    if (this.#trial === null) return;
-    const { limits, range } = this.#trial;
-    this.#trial = null;
-    this.#limits = limits;
-    if (range !== null) this.#scale(range, range.min === range.max ? range.min : this.#range.target);
-  }
-
-  #scale({ min, max }: WorkerRange, target: number): void {
-    this.#range = { min, max, target: Math.min(max, Math.max(min, target)) };
+  #ordersOf(pool: number): Orders {
+    const orders = this.#orders[pool];
+    if (orders === undefined) return this.#options.violated('a pool that is not there');
+    return orders;
   }
 
   // What must never be
@@ -149,8 +156,8 @@ export class Ledger {
       case 'expire-worker':
         return this.#due('a boot', this.#born.get(action.worker), this.#of(action.worker).bootMs);
       case 'kill-zygote': {
-        const { bootMs } = this.#limitsFor(action.generation);
-        if (action.expired) this.#due('a boot', this.#zygotes.get(action.generation), bootMs);
+        const { bootMs } = this.#limitsFor(action.pool, action.generation);
+        if (action.expired) this.#due('a boot', this.#zygotes.get(zygoteKey(action)), bootMs);
         return;
       }
       case 'worker-worn':
@@ -170,19 +177,19 @@ export class Ledger {
 
   /** When all is done. */
   checkState(): void {
-    const { min, max, target, workers, limits } = this.#state;
-    const { violated } = this.#options;
-    if (min !== this.#range.min || max !== this.#range.max || target !== this.#range.target)
-      violated('another number of workers than was ordered');
-    if (limits !== (this.#trial ?? this).limits) violated('limits that are not in force');
-    for (const { id, worn } of workers.values())
+    for (const pool of this.#state.pools) this.#checkOrders(pool);
+    for (const { id, worn } of this.#state.workers.values())
       if (worn === 'max-memory' && !this.#heavy.has(id))
-        violated('a worker worn by limits that are not its own');
+        this.#options.violated('a worker worn by limits that are not its own');
   }
 
-  /** Those that hold for all that is not on trial. */
-  get limits(): Limits {
-    return this.#limits;
+  #checkOrders({ index, min, max, target, limits }: Pool): void {
+    const { violated } = this.#options;
+    const orders = this.#ordersOf(index);
+    const { range } = orders;
+    if (min !== range.min || max !== range.max || target !== range.target)
+      violated('another number of workers than was ordered');
+    if (limits !== (orders.trial ?? orders).limits) violated('limits that are not in force');
   }
 
   #checkLost(id: number): void {
@@ -247,11 +254,31 @@ export class Ledger {
     return this.#state.workers.get(id)?.readyAt === Number.POSITIVE_INFINITY ? 0 : this.#of(id).graceMs;
   }
 
-  #of(worker: number): Limits {
-    return this.#limitsFor(this.#state.workers.get(worker)?.generation ?? 0);
+  #of(id: number): Limits {
+    const worker = this.#state.workers.get(id);
+    return this.#limitsFor(worker?.pool ?? 0, worker?.generation ?? 0);
   }
 
-  #limitsFor(generation: number): Limits {
-    return generation === this.#state.generation ? (this.#trial ?? this).limits : this.#limits;
+  #limitsFor(pool: number, generation: number): Limits {
+    const orders = this.#ordersOf(pool);
+    return generation === poolAt(this.#state, pool).generation
+      ? (orders.trial ?? orders).limits
+      : orders.limits;
   }
+}
+
+function prove(orders: Orders): void {
+  if (orders.trial === null) return;
+  const { limits, range } = orders.trial;
+  orders.trial = null;
+  orders.limits = limits;
+  if (range !== null) scale(orders, range, range.min === range.max ? range.min : orders.range.target);
+}
+
+function scale(orders: Orders, { min, max }: WorkerRange, target: number): void {
+  orders.range = { min, max, target: Math.min(max, Math.max(min, target)) };
+}
+
+function zygoteKey({ pool, generation }: { readonly pool: number; readonly generation: number }): string {
+  return `${pool}/${generation}`;
 }

@@ -7,7 +7,7 @@ import { Inquiries } from '../../src/arbiter/inquiry.ts';
 import { Orders } from '../../src/arbiter/orders.ts';
 import type { Reloads } from '../../src/arbiter/reload.ts';
 import type { SignalName } from '../../src/arbiter/signals.ts';
-import type { State } from '../../src/arbiter/state.ts';
+import { type Pool, poolAt, type State } from '../../src/arbiter/state.ts';
 import { dumpStacks } from '../../src/stack-file.ts';
 import { startHanging } from '../support/hanging.ts';
 import { keepLog, servingState } from './stand-ins.ts';
@@ -31,6 +31,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+const PREFIXES = ['/', '/api', '/shop/admin'];
 const DONE = { ok: true, text: 'done' };
 
 /** Orders to an arbiter that enters them into its state, and plans nothing. */
@@ -56,13 +57,20 @@ class Desk {
     const arbiter = {
       state,
       inquiries,
-      fleet: { named: (id: number) => ({ id, pid }), stacks: () => dumpStacks(pid, stackFile) },
+      fleet: {
+        named: (id: number) => ({ id, pid }),
+        stacks: () => dumpStacks(pid, stackFile),
+        of: (pool: number) => (state.pools.length === 1 ? '' : ` of ${PREFIXES[pool]}`),
+      },
+      setups: PREFIXES.slice(0, state.pools.length).map((prefix) => ({ prefix })),
       order: (change: Change) => this.#enter(change),
     };
     this.orders = new Orders({
       arbiter: arbiter as unknown as Arbiter,
       log: this.log,
-      reloads: { request: () => this.#note('reload') } as unknown as Reloads,
+      reloads: {
+        request: (pool: number | null = null) => this.#note(pool === null ? 'reload' : `reload ${pool}`),
+      } as unknown as Reloads,
       listen: [],
       onStop: () => {},
       reopenLogs: () => void this.#note('reopen'),
@@ -86,8 +94,13 @@ class Desk {
     return this;
   }
 
+  /** Of the first application. */
+  get pool(): Pool {
+    return poolAt(this.state, 0);
+  }
+
   get bounds(): string {
-    const { min, target, max } = this.state;
+    const { min, target, max } = this.pool;
     return `${min} ${target} ${max}`;
   }
 
@@ -125,8 +138,10 @@ describe('signals to stop', () => {
 
   test('while new code is not proven, they have the time that the old configuration gives', () => {
     const desk = new Desk();
-    const limits = { ...desk.state.limits, graceMs: 1 };
-    expect(desk.enter({ type: 'reload', limits, range: null }).signals('SIGTERM').stops).toEqual([30_000]);
+    const limits = { ...desk.pool.limits, graceMs: 1 };
+    expect(desk.enter({ type: 'reload', pool: 0, limits, range: null }).signals('SIGTERM').stops).toEqual([
+      30_000,
+    ]);
   });
 
   test('the same one again within a second is an echo; later it counts', () => {
@@ -141,7 +156,7 @@ describe('signals to stop', () => {
 
   test('a graceful timeout that is shorter holds for INT, too', () => {
     const desk = new Desk();
-    desk.state.limits = { ...desk.state.limits, graceMs: 1000 };
+    desk.pool.limits = { ...desk.pool.limits, graceMs: 1000 };
     expect(desk.signals('SIGINT').stops).toEqual([1000]);
   });
 
@@ -308,7 +323,7 @@ describe('stacks', () => {
   test('of one that boots no front is asked', async () => {
     await using hanging = await startHanging();
     const desk = new Desk(servingState(1), hanging);
-    desk.enter({ type: 'spawn-worker', worker: 2, front: 0, generation: 1 });
+    desk.enter({ type: 'spawn-worker', worker: 2, pool: 0, front: 0, generation: 1 });
     desk.answer = () => 'nobody can have said this';
     expect((await desk.orders.stacks(2)).text).toContain('in hang_in_regex');
   });
@@ -393,4 +408,46 @@ test('during a stop every order is refused', async () => {
   expect(await orders.upgrade()).toEqual(refused);
   expect(await orders.recycle(1)).toEqual(refused);
   expect([done, changes]).toEqual([[], []]);
+});
+
+describe('several applications', () => {
+  const several = () => new Desk(servingState(2, { min: 2, max: 2 }, 3));
+
+  test.each<[string | null, string]>([
+    [null, 'reload'],
+    ['/api', 'reload 1'],
+    ['/shop/admin/', 'reload 2'],
+    ['/', 'reload 0'],
+  ])('reload of %s', async (mount, done) => {
+    const desk = several();
+    expect(await desk.orders.reload(mount)).toEqual(DONE);
+    expect(desk.done).toEqual([done]);
+  });
+
+  test('what is not there cannot be meant, and what is there is told', async () => {
+    const text = 'Nothing is mounted at /apo. There are /, /api, /shop/admin.';
+    expect(await several().orders.reload('/apo')).toEqual({ ok: false, text });
+    expect(several().orders.scale('+1', '/apo')).toEqual({ ok: false, text });
+    expect(await several().orders.stacks(null, '/apo')).toEqual({ ok: false, text });
+  });
+
+  test('a number of workers is for one of them', () => {
+    const desk = several();
+    expect(desk.orders.scale('4', '/api')).toEqual({ ok: true, text: '4 workers of /api from now on' });
+    expect(desk.state.pools.map(({ target }) => target)).toEqual([2, 4, 2]);
+    expect(desk.orders.scale('4')).toEqual({
+      ok: false,
+      text: 'Which application? There are /, /api, /shop/admin: name one with --mount.',
+    });
+  });
+
+  test('a signal cannot name one: it means each', () => {
+    const desk = several().signals('SIGTTIN');
+    expect(desk.state.pools.map(({ target }) => target)).toEqual([3, 3, 3]);
+  });
+
+  test('stacks of those of one application alone', async () => {
+    const text = 'There are no workers.';
+    expect(await several().orders.stacks(null, '/api')).toEqual({ ok: true, text });
+  });
 });

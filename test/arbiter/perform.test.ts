@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { apply } from '../../src/arbiter/apply.ts';
-import type { Fleet } from '../../src/arbiter/fleet.ts';
+import type { Code, Fleet } from '../../src/arbiter/fleet.ts';
 import { Performer } from '../../src/arbiter/perform.ts';
 import type { Action } from '../../src/arbiter/plan.ts';
 import type { Bound } from '../../src/arbiter/sockets.ts';
-import type { State } from '../../src/arbiter/state.ts';
+import { poolAt, type State } from '../../src/arbiter/state.ts';
 import { dumpStacks } from '../../src/stack-file.ts';
 import { startHanging } from '../support/hanging.ts';
 import { keepLog, servingState, setupOf } from './stand-ins.ts';
@@ -46,16 +46,18 @@ class Desk {
       spawnFront: note('spawnFront'),
       spawnWorker: (id: number, { front, generation }: { front: number; generation: number }) =>
         note('spawnWorker')(id, { front, generation }),
-      spawnZygote: note('spawnZygote'),
+      spawnZygote: ({ pool, generation }: Code) => note('spawnZygote')(pool, generation),
       tell: note('tell'),
       tellAll: note('tellAll'),
       killFront: note('killFront'),
       killWorker: note('killWorker'),
-      adopt: note('adopt'),
-      discard: note('discard'),
-      zygote: (generation: number) => (zygotes.includes(generation) ? zygote(generation) : undefined),
+      adopt: ({ pool, generation }: Code) => note('adopt')(pool, generation),
+      discard: ({ pool, generation }: Code) => note('discard')(pool, generation),
+      zygote: ({ generation }: Code) => (zygotes.includes(generation) ? zygote(generation) : undefined),
       named: (id: number) => ({ id, pid }),
+      of: () => '',
       stacks: () => dumpStacks(pid, stackFile),
+      zygoteStacks: () => dumpStacks(pid, stackFile),
       setup: () => setupOf({ bootTimeout: 60 }),
     };
     this.#performer = new Performer({
@@ -63,7 +65,7 @@ class Desk {
       fleet: fleet as unknown as Fleet,
       log: this.log,
       sockets: [{ close: note('close') } as unknown as Bound],
-      onExpired: (generation, text) => void this.expired.push([generation, text]),
+      onExpired: ({ generation }, text) => void this.expired.push([generation, text]),
     });
   }
 
@@ -81,17 +83,17 @@ class Desk {
 test.each<[Exclude<Action, { type: 'exit' }>, string[]]>([
   [{ type: 'spawn-front', slot: 1 }, ['spawnFront 1']],
   [
-    { type: 'spawn-worker', worker: 3, front: 1, generation: 2 },
+    { type: 'spawn-worker', worker: 3, pool: 0, front: 1, generation: 2 },
     ['spawnWorker 3 {"front":1,"generation":2}'],
   ],
-  [{ type: 'spawn-zygote', generation: 2 }, ['spawnZygote 2']],
+  [{ type: 'spawn-zygote', pool: 1, generation: 2 }, ['spawnZygote 1 2']],
   [{ type: 'park-front', slot: 1, graceMs: 700 }, ['tell 1 {"type":"stop","graceMs":700}']],
   [{ type: 'kill-front', slot: 1 }, ['killFront 1']],
   [{ type: 'kill-worker', worker: 2 }, ['killWorker 2']],
-  [{ type: 'kill-zygote', generation: 2, expired: false }, ['kill zygote 2']],
-  [{ type: 'end-zygote', generation: 1 }, ['end zygote 1']],
-  [{ type: 'kill-zygote', generation: 9, expired: true }, []],
-  [{ type: 'end-zygote', generation: 9 }, []],
+  [{ type: 'kill-zygote', pool: 0, generation: 2, expired: false }, ['kill zygote 2']],
+  [{ type: 'end-zygote', pool: 0, generation: 1 }, ['end zygote 1']],
+  [{ type: 'kill-zygote', pool: 0, generation: 9, expired: true }, []],
+  [{ type: 'end-zygote', pool: 0, generation: 9 }, []],
   [{ type: 'retire-worker', worker: 1, cause: 'reload' }, []],
   [{ type: 'worker-worn', worker: 1, cause: 'max-age' }, []],
 ])('%j', (action, done) => {
@@ -102,7 +104,7 @@ test.each<[Exclude<Action, { type: 'exit' }>, string[]]>([
 
 test('a front is asked to drain its own worker; nobody, one that is gone', () => {
   const desk = new Desk();
-  apply(desk.state, { type: 'spawn-worker', worker: 3, front: 4, generation: 1 }, 0);
+  apply(desk.state, { type: 'spawn-worker', worker: 3, pool: 0, front: 4, generation: 1 }, 0);
   desk.perform({ type: 'drain-worker', worker: 3 }).perform({ type: 'drain-worker', worker: 99 });
   expect(desk.done).toEqual(['tell 4 {"type":"drain-worker","worker":3}']);
 });
@@ -114,9 +116,9 @@ test('at a stop fronts are told first, then our sockets are closed', () => {
 
 test('a reload ends with the generation that is wanted then', () => {
   const state = servingState(1);
-  apply(state, { type: 'reload', limits: state.limits, range: null }, 0);
-  expect(new Desk(state).perform({ type: 'finish-reload' }).done).toEqual(['adopt 2']);
-  expect(new Desk(state).perform({ type: 'abort-reload' }).done).toEqual(['discard 2']);
+  apply(state, { type: 'reload', pool: 0, limits: poolAt(state, 0).limits, range: null }, 0);
+  expect(new Desk(state).perform({ type: 'finish-reload', pool: 0 }).done).toEqual(['adopt 0 2']);
+  expect(new Desk(state).perform({ type: 'abort-reload', pool: 0 }).done).toEqual(['discard 0 2']);
 });
 
 describe('a worker that is killed', () => {
@@ -178,7 +180,7 @@ describe('who did not get ready in time', () => {
   test('a zygote, of its own generation', async () => {
     await using hanging = await startHanging();
     const desk = new Desk(servingState(2), hanging);
-    desk.perform({ type: 'kill-zygote', generation: 2, expired: true });
+    desk.perform({ type: 'kill-zygote', pool: 0, generation: 2, expired: true });
     await desk.until('kill zygote 2');
     expect(desk.expired).toEqual([[2, expect.stringContaining('in hang_in_regex')]]);
     expect(desk.expired[0]?.[1]).toContain(

@@ -10,7 +10,15 @@ import {
   restMs,
   SUSPENDED_MS,
 } from '../../src/arbiter/plan.ts';
-import { createState, isDegraded, type Limits, NO_LIMITS, type State } from '../../src/arbiter/state.ts';
+import {
+  createState,
+  isDegraded,
+  type Limits,
+  NO_LIMITS,
+  type Pool,
+  poolAt,
+  type State,
+} from '../../src/arbiter/state.ts';
 import { Clock, LATE_MS } from '../../src/clock.ts';
 import type { WorkerRange } from '../../src/config/values.ts';
 
@@ -22,9 +30,17 @@ class Desk {
   readonly done: Action[] = [];
   now = 0;
 
-  constructor(workers: number, fronts = 1, limits: Partial<Limits> = {}) {
+  /** `workers`: of one application, or of each of several. */
+  constructor(workers: number | readonly number[], fronts = 1, limits: Partial<Limits> = {}) {
     const all = { ...NO_LIMITS, graceMs: GRACE_MS, ...limits };
-    this.state = createState({ min: workers, max: workers, fronts, limits: all });
+    const counts = typeof workers === 'number' ? [workers] : workers;
+    const pools = counts.map((count) => ({ min: count, max: count, limits: all }));
+    this.state = createState({ fronts, pools });
+  }
+
+  /** Of the first application. */
+  get pool(): Pool {
+    return poolAt(this.state, 0);
   }
 
   at(now: number, ...changes: Change[]): Action[] {
@@ -60,9 +76,16 @@ const ready = (worker: number): Change => ({ type: 'worker-ready', worker });
 const gone = (worker: number): Change => ({ type: 'worker-gone', worker });
 const types = (actions: Action[]) => actions.map((action) => action.type);
 const worn = (worker: number): Change => ({ type: 'worker-worn', worker, cause: 'max-requests' });
-const scale = (number: number): Change => ({ type: 'scale', min: number, max: number, target: number });
-const reload = (limits: Partial<Limits> = {}, range: WorkerRange | null = null): Change => ({
+const scale = (number: number, pool = 0): Change => ({
+  type: 'scale',
+  pool,
+  min: number,
+  max: number,
+  target: number,
+});
+const reload = (limits: Partial<Limits> = {}, range: WorkerRange | null = null, pool = 0): Change => ({
   type: 'reload',
+  pool,
   limits: { ...NO_LIMITS, graceMs: GRACE_MS, ...limits },
   range,
 });
@@ -90,7 +113,9 @@ describe('workers', () => {
 
   test('one that served and died is replaced at once, at the front that misses it', () => {
     const desk = new Desk(4, 2).serve();
-    expect(desk.at(60_000, gone(2))).toEqual([{ type: 'spawn-worker', worker: 5, front: 1, generation: 1 }]);
+    expect(desk.at(60_000, gone(2))).toEqual([
+      { type: 'spawn-worker', worker: 5, pool: 0, front: 1, generation: 1 },
+    ]);
     expect(desk.at(60_001, gone(5))).toEqual([]);
     expect(desk.wakeAt).toBe(60_101);
   });
@@ -120,10 +145,10 @@ describe('workers', () => {
 
   test('the target stays within its bounds', () => {
     const desk = new Desk(2).serve();
-    desk.at(1000, { type: 'scale', min: 2, max: 4, target: 9 });
-    expect(desk.state.target).toBe(4);
-    desk.at(1000, { type: 'scale', min: 2, max: 4, target: 1 });
-    expect(desk.state.target).toBe(2);
+    desk.at(1000, { type: 'scale', pool: 0, min: 2, max: 4, target: 9 });
+    expect(desk.pool.target).toBe(4);
+    desk.at(1000, { type: 'scale', pool: 0, min: 2, max: 4, target: 1 });
+    expect(desk.pool.target).toBe(2);
   });
 
   test('a stuck one is replaced at once, and killed when its siblings had their time', () => {
@@ -294,7 +319,7 @@ describe('replacement first', () => {
     expect(brief(desk.at(5000))).toEqual(['expire-worker 1', 'spawn-worker 2']);
     expect(brief(desk.at(5000 + AUTOPSY_MS))).toEqual(['kill-worker 1']);
     desk.at(6100, gone(1));
-    expect(desk.state.retry.failures).toBe(1);
+    expect(desk.pool.retry.failures).toBe(1);
   });
 
   test('one that is stopped by a signal is replaced, but not for one glance', () => {
@@ -320,7 +345,9 @@ describe('replacement first', () => {
 describe('a reload', () => {
   test('rolls one by one; it ends when the new generation serves alone', () => {
     const desk = new Desk(2).serve();
-    expect(desk.at(1000, reload())).toEqual([{ type: 'spawn-worker', worker: 3, front: 0, generation: 2 }]);
+    expect(desk.at(1000, reload())).toEqual([
+      { type: 'spawn-worker', worker: 3, pool: 0, front: 0, generation: 2 },
+    ]);
     const next = desk.at(2000, ready(3));
     expect(brief(next)).toEqual(['retire-worker 1', 'drain-worker 1', 'spawn-worker 4']);
     expect(brief(desk.at(3000, gone(1), ready(4)))).toEqual([
@@ -328,18 +355,18 @@ describe('a reload', () => {
       'drain-worker 2',
       'finish-reload',
     ]);
-    expect(desk.state.reload).toBeNull();
+    expect(desk.pool.reload).toBeNull();
     expect(desk.at(3100, gone(2))).toEqual([]);
   });
 
   test('what does not load is thrown away, and the old generation serves on', () => {
     const desk = new Desk(2).serve();
     desk.at(60_000, reload({ surge: 2 }));
-    expect(desk.state.limits.surge).toBe(2);
+    expect(desk.pool.limits.surge).toBe(2);
     const failed = brief(desk.at(60_500, gone(3)));
     expect(failed).toEqual(['abort-reload', 'kill-worker 4']);
-    expect(desk.state).toMatchObject({ generation: 1, reload: null, limits: { surge: 1 } });
-    expect(desk.state.retry.failures).toBe(0);
+    expect(desk.pool).toMatchObject({ generation: 1, reload: null, limits: { surge: 1 } });
+    expect(desk.pool.retry.failures).toBe(0);
     expect(desk.at(60_600, gone(4))).toEqual([]);
     // The next one is another generation.
     expect(desk.at(61_000, reload())).toMatchObject([{ type: 'spawn-worker', generation: 3 }]);
@@ -357,7 +384,7 @@ describe('a reload', () => {
     desk.at(60_000, reload());
     desk.at(60_500, ready(3));
     expect(brief(desk.at(61_000, gone(4)))).toEqual([]);
-    expect(desk.state.reload).toMatchObject({ proven: true, failed: false });
+    expect(desk.pool.reload).toMatchObject({ proven: true, failed: false });
     expect(brief(desk.at(62_000))).toEqual(['spawn-worker 5']);
   });
 
@@ -365,14 +392,14 @@ describe('a reload', () => {
     const desk = new Desk(1);
     desk.at(0, { type: 'front-listening', slot: 0 });
     for (let i = 1, now = 0; i < 8; i++, now = desk.wakeAt) desk.at(now, gone(i));
-    expect(isDegraded(desk.state)).toBe(true);
+    expect(isDegraded(desk.pool)).toBe(true);
     expect(types(desk.at(desk.now + 1, reload()))).toContain('spawn-worker');
-    expect(isDegraded(desk.state)).toBe(false);
+    expect(isDegraded(desk.pool)).toBe(false);
   });
 
   test('with nobody there one worker proves the new code', () => {
     const desk = new Desk(0);
-    desk.state.max = 4;
+    desk.pool.max = 4;
     desk.at(0, { type: 'front-listening', slot: 0 });
     expect(types(desk.at(1000, reload()))).toEqual(['spawn-worker']);
   });
@@ -435,9 +462,9 @@ describe('a reload whose code is not proven yet', () => {
   test('changes the number of workers with the proof', () => {
     const desk = new Desk(1).serve();
     expect(types(desk.at(60_000, reload({}, TEN)))).toEqual(['spawn-worker']);
-    expect(desk.state).toMatchObject({ min: 1, max: 1, target: 1 });
+    expect(desk.pool).toMatchObject({ min: 1, max: 1, target: 1 });
     desk.at(60_500, ready(2));
-    expect(desk.state).toMatchObject({ ...TEN, target: 10 });
+    expect(desk.pool).toMatchObject({ ...TEN, target: 10 });
     expect(desk.state.workers.size).toBe(11);
   });
 
@@ -445,7 +472,7 @@ describe('a reload whose code is not proven yet', () => {
     const desk = new Desk(6).serve();
     desk.at(60_000, reload({}, { min: 2, max: 4 }));
     desk.at(60_500, ready(7));
-    expect(desk.state).toMatchObject({ min: 2, max: 4, target: 4 });
+    expect(desk.pool).toMatchObject({ min: 2, max: 4, target: 4 });
   });
 
   test('a failed one leaves the number of workers, and what was ordered meanwhile', () => {
@@ -454,7 +481,7 @@ describe('a reload whose code is not proven yet', () => {
     expect(leaving(desk.state)).toBe(0);
     desk.at(60_100, scale(4));
     desk.at(60_200, gone(4));
-    expect(desk.state).toMatchObject({ reload: null, generation: 1, min: 4, max: 4, target: 4 });
+    expect(desk.pool).toMatchObject({ reload: null, generation: 1, min: 4, max: 4, target: 4 });
   });
 
   test('what is ordered meanwhile is the later word', () => {
@@ -462,16 +489,16 @@ describe('a reload whose code is not proven yet', () => {
     desk.at(60_000, reload({}, TEN));
     desk.at(60_100, scale(2));
     desk.at(60_500, ready(2));
-    expect(desk.state).toMatchObject({ min: 2, max: 2, target: 2 });
+    expect(desk.pool).toMatchObject({ min: 2, max: 2, target: 2 });
   });
 
   test('what only moves between the bounds is none', () => {
     const desk = new Desk(1).serve();
-    desk.state.max = 3;
+    desk.pool.max = 3;
     desk.at(60_000, reload({}, TEN));
-    desk.at(60_100, { type: 'scale', min: 1, max: 3, target: 2 });
+    desk.at(60_100, { type: 'scale', pool: 0, min: 1, max: 3, target: 2 });
     desk.at(60_500, ready(2));
-    expect(desk.state).toMatchObject({ ...TEN, target: 10 });
+    expect(desk.pool).toMatchObject({ ...TEN, target: 10 });
   });
 });
 
@@ -480,7 +507,8 @@ test('fewer are wanted while replacements boot: no more than the surge stay besi
   desk.at(60_000, reload());
   // Replaced by new code, as everything that dies now.
   desk.at(60_100, gone(1), gone(2), gone(3));
-  const { booting, workers } = desk.state;
+  const { booting } = desk.pool;
+  const { workers } = desk.state;
   expect([booting.size, workers.size]).toEqual([4, 7]);
   desk.at(60_200, scale(3));
   expect(workers.size - leaving(desk.state)).toBe(4);
@@ -515,7 +543,11 @@ describe('after the machine slept', () => {
 });
 
 describe('a zygote', () => {
-  const zygote = (type: 'zygote-ready' | 'zygote-gone', generation: number): Change => ({ type, generation });
+  const zygote = (type: 'zygote-ready' | 'zygote-gone', generation: number): Change => ({
+    type,
+    pool: 0,
+    generation,
+  });
 
   test('comes first, and workers when it has loaded the application', () => {
     const desk = new Desk(2, 1, { preload: true });
@@ -531,7 +563,7 @@ describe('a zygote', () => {
     expect(types(desk.at(5000, reload({ preload: true })))).toEqual(['spawn-zygote']);
     expect(brief(desk.at(6000, zygote('zygote-ready', 2)))).toEqual(['spawn-worker 2']);
     expect(brief(desk.at(6010, ready(2)))).toEqual(['retire-worker 1', 'drain-worker 1', 'finish-reload']);
-    expect(desk.at(6100, gone(1))).toEqual([{ type: 'end-zygote', generation: 1 }]);
+    expect(desk.at(6100, gone(1))).toEqual([{ type: 'end-zygote', pool: 0, generation: 1 }]);
     expect(desk.at(6200, zygote('zygote-gone', 1))).toEqual([]);
   });
 
@@ -589,7 +621,7 @@ describe('parking', () => {
       'spawn-worker',
       'spawn-worker',
     ]);
-    expect(desk.state.retry.failures).toBe(0);
+    expect(desk.pool.retry.failures).toBe(0);
   });
 
   test('a front that still finishes is not given new workers', () => {
@@ -599,5 +631,54 @@ describe('parking', () => {
     expect(desk.at(1200, { type: 'unpark' })).toEqual([]);
     const over = desk.at(1300, { type: 'front-stopped', slot: 0 }, { type: 'front-gone', slot: 0 });
     expect(types(over)).toEqual(['spawn-front', 'spawn-worker']);
+  });
+});
+
+describe('several applications', () => {
+  const pools = (desk: Desk) => desk.state.pools;
+  const spawned = (actions: Action[]) =>
+    actions.flatMap((action) => (action.type === 'spawn-worker' ? [`${action.pool}:${action.worker}`] : []));
+
+  test('each has its own number of workers, and no number is used twice', () => {
+    expect(spawned(new Desk([2, 1, 3]).at(0))).toEqual(['0:1', '0:2', '1:3', '2:4', '2:5', '2:6']);
+  });
+
+  test('one in a crash loop does not delay another', () => {
+    const desk = new Desk([1, 1]).serve();
+    desk.at(60_000, gone(1));
+    desk.at(60_100, gone(3));
+    desk.at(60_200);
+    desk.at(60_300, gone(4));
+    expect(pools(desk).map(isDegraded)).toEqual([true, false]);
+    expect(spawned(desk.at(60_310, gone(2)))).toEqual(['1:5']);
+  });
+
+  test('a reload replaces the workers of its own alone', () => {
+    const desk = new Desk([1, 1]).serve();
+    expect(spawned(desk.at(60_000, reload({}, null, 1)))).toEqual(['1:3']);
+    expect(brief(desk.at(60_100, ready(3)))).toEqual(['retire-worker 2', 'drain-worker 2', 'finish-reload']);
+    expect(pools(desk).map(({ generation }) => generation)).toEqual([1, 2]);
+  });
+
+  test('what does not load is thrown away beside one that reloads well', () => {
+    const desk = new Desk([1, 1]).serve();
+    desk.at(60_000, reload({}, null, 0), reload({}, null, 1));
+    expect(desk.at(60_100, gone(3))).toEqual([{ type: 'abort-reload', pool: 0 }]);
+    expect(brief(desk.at(60_200, ready(4)))).toEqual(['retire-worker 2', 'drain-worker 2', 'finish-reload']);
+    expect(pools(desk).map(({ generation }) => generation)).toEqual([1, 2]);
+  });
+
+  test('an order to scale moves its own alone', () => {
+    const desk = new Desk([2, 2]).serve();
+    expect(spawned(desk.at(60_000, scale(3, 1)))).toEqual(['1:5']);
+    expect(pools(desk).map(({ target }) => target)).toEqual([2, 3]);
+  });
+
+  test('a stop waits for the boot of one that alone can take its requests', () => {
+    const desk = new Desk([1, 1]);
+    desk.at(0);
+    desk.at(10, { type: 'front-listening', slot: 0 }, ready(1));
+    // Worker 1 serves another application: what waits for worker 2 still needs it.
+    expect(types(desk.at(20, { type: 'stop', graceMs: 5000 }))).toEqual(['stop-fronts']);
   });
 });

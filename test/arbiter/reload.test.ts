@@ -15,12 +15,23 @@ class Desk {
   readonly begun: Setup[] = [];
   readonly #gates: Gate[] = [];
   #reads = 0;
-  readonly reloads = new Reloads({
-    log: this.log,
-    read: () => this.#read(),
-    begin: (setup) => this.begun.push(setup) + 1,
-    count: () => '2 workers',
-  });
+  /** What the server took up as a whole. */
+  readonly configured: string[] = [];
+  readonly reloads: Reloads;
+
+  /** `prefixes`: of the applications. */
+  constructor(prefixes: readonly string[] = ['/']) {
+    this.reloads = new Reloads({
+      log: this.log,
+      pools: prefixes.length,
+      read: () => this.#read(),
+      begin: (_pool, setup) => this.begun.push(setup) + 1,
+      configure: (settings) => void this.configured.push(settings.app),
+      count: () => '2 workers',
+      of: (pool) => (prefixes.length === 1 ? '' : ` of ${prefixes[pool]}`),
+      onEnd: () => {},
+    });
+  }
 
   get reads(): number {
     return this.#reads;
@@ -44,11 +55,13 @@ class Desk {
   #read(): Promise<Reread> {
     this.#reads++;
     return new Promise((resolve, reject) => {
-      const give = (reread: Partial<Reread>) => resolve({ setup: setupOf(), restart: '', ...reread });
+      const give = (reread: Partial<Reread>) => resolve({ ...REREAD, ...reread });
       this.#gates.push({ give, refuse: reject });
     });
   }
 }
+
+const REREAD: Reread = { settings: setupOf({ app: 'server' }).settings, setups: [setupOf()], restart: '' };
 
 /** Everything that is settled has been told. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -66,10 +79,10 @@ describe('one reload', () => {
     const setup = setupOf({ app: 'next' });
     const outcome = desk.reloads.request();
     expect(desk.reloads.active).toBe(true);
-    await desk.begin({ setup });
+    await desk.begin({ setups: [setup] });
     expect(desk.begun).toEqual([setup]);
     expect(await isOpen(outcome)).toBe(true);
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect(await outcome).toEqual({
       ok: true,
       text: expect.stringMatching(/^Reloaded: 2 workers of generation 2 after \d+\.\d s$/),
@@ -83,7 +96,7 @@ describe('one reload', () => {
     const outcome = desk.reloads.request();
     await desk.begin({ restart: 'Only a restart changes --bind.' });
     expect(desk.log.lines).toEqual(['WARNING Only a restart changes --bind.']);
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect((await outcome).text).toMatch(/ s\. Only a restart changes --bind\.$/);
     expect(desk.log.lines.at(-1)).toMatch(/ s$/);
   });
@@ -92,7 +105,7 @@ describe('one reload', () => {
     const desk = new Desk();
     const outcome = desk.reloads.request();
     await desk.begin();
-    desk.reloads.end('No module named shop\nTraceback …');
+    desk.reloads.end(0, 'No module named shop\nTraceback …');
     const { ok, text } = await outcome;
     expect(ok).toBe(false);
     expect(text).toBe(
@@ -123,17 +136,17 @@ describe('one reload', () => {
     expect(desk.reloads.active).toBe(false);
     const next = desk.reloads.request();
     await desk.begin();
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect((await next).ok).toBe(true);
   });
 
   test('an end without a reload changes nothing', async () => {
     const desk = new Desk();
-    desk.reloads.end('Nobody asked.');
+    desk.reloads.end(0, 'Nobody asked.');
     const outcome = desk.reloads.request();
     await desk.begin();
     expect(await isOpen(outcome)).toBe(true);
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect((await outcome).ok).toBe(true);
   });
 });
@@ -145,12 +158,12 @@ describe('a second wish', () => {
     await desk.begin();
     const [second, third] = [desk.reloads.request(), desk.reloads.request()];
     expect(desk.reads).toBe(1);
-    desk.reloads.end('Broken.');
+    desk.reloads.end(0, 'Broken.');
     expect((await first).ok).toBe(false);
     await turn();
     expect(desk.reads).toBe(2);
     await desk.begin();
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect(await second).toMatchObject({ ok: true });
     expect(await third).toBe(await second);
     expect(desk.reads).toBe(2);
@@ -163,7 +176,7 @@ describe('a second wish', () => {
       expect(desk.reads).toBe(reads);
       await desk.begin();
       if (reads === 2) outcomes.push(desk.reloads.request());
-      desk.reloads.end(null);
+      desk.reloads.end(0, null);
       await outcomes[reads - 1];
       await turn();
     }
@@ -176,13 +189,76 @@ describe('a second wish', () => {
     const first = desk.reloads.request();
     const wishes = Array.from({ length: 20 }, () => desk.reloads.request());
     await desk.begin();
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     await first;
     await turn();
     await desk.begin();
-    desk.reloads.end(null);
+    desk.reloads.end(0, null);
     expect(new Set(await Promise.all(wishes)).size).toBe(1);
     expect(desk.reads).toBe(2);
     expect(desk.reloads.active).toBe(false);
+  });
+});
+
+describe('several applications', () => {
+  const SETUPS = [setupOf({ app: 'site' }), setupOf({ app: 'api' })];
+  const several = () => new Desk(['/', '/api']);
+
+  test('all are renewed, and then the server takes up what belongs to none', async () => {
+    const desk = several();
+    const outcome = desk.reloads.request();
+    desk.gate.give({ setups: SETUPS });
+    await turn();
+    expect(desk.begun).toEqual(SETUPS);
+    desk.reloads.end(1, null);
+    expect(await isOpen(outcome)).toBe(true);
+    expect(desk.configured).toEqual([]);
+    desk.reloads.end(0, null);
+    const { ok, text } = await outcome;
+    expect(ok).toBe(true);
+    expect(text).toMatch(
+      /^Reloaded: 2 workers of \/, generation 2 after .* s\nReloaded: 2 workers of \/api, generation 3 after/,
+    );
+    expect(desk.configured).toEqual(['server']);
+  });
+
+  test('one that fails leaves the other new, and the server as it was', async () => {
+    const desk = several();
+    const outcome = desk.reloads.request();
+    desk.gate.give({ setups: SETUPS });
+    await turn();
+    desk.reloads.end(0, null);
+    desk.reloads.end(1, 'No module named api');
+    expect((await outcome).ok).toBe(false);
+    expect(desk.log.lines).toEqual([
+      expect.stringMatching(/^INFO Reloaded: 2 workers of \/,/),
+      expect.stringMatching(/^ERROR The reload of \/api failed: .*\nNo module named api$/),
+    ]);
+    expect(desk.configured).toEqual([]);
+  });
+
+  test('one alone is renewed', async () => {
+    const desk = several();
+    const outcome = desk.reloads.request(1);
+    await desk.begin({ setups: SETUPS });
+    expect(desk.begun).toEqual([SETUPS[1]]);
+    desk.reloads.end(1, null);
+    expect((await outcome).ok).toBe(true);
+    expect(desk.configured).toEqual([]);
+  });
+
+  test('wishes for each during a reload become one for both', async () => {
+    const desk = several();
+    const first = desk.reloads.request(0);
+    const wishes = [desk.reloads.request(1), desk.reloads.request(0)];
+    await desk.begin({ setups: SETUPS });
+    desk.reloads.end(0, null);
+    await first;
+    await turn();
+    desk.gate.give({ setups: SETUPS });
+    await turn();
+    expect(desk.begun).toHaveLength(3);
+    for (const pool of [0, 1]) desk.reloads.end(pool, null);
+    expect(new Set(await Promise.all(wishes)).size).toBe(1);
   });
 });

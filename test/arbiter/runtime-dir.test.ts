@@ -31,8 +31,8 @@ test('only its owner may enter, its sockets have short paths, and it is removed'
   const folder = RuntimeDir.create(null);
   expect(folder.path.startsWith(root)).toBe(true);
   expect(statSync(folder.path).mode & 0o777).toBe(0o700);
-  expect(folder.gateway(99).length).toBeLessThan(100);
-  writeFileSync(folder.gateway(0), '');
+  expect(folder.gateway(99, 99).length).toBeLessThan(100);
+  writeFileSync(folder.gateway(0, 0), '');
   folder.remove();
   expect(existsSync(folder.path)).toBe(false);
 });
@@ -41,7 +41,7 @@ test('a runtime folder with too long a name is not used', () => {
   process.env.XDG_RUNTIME_DIR = join(root, 'x'.repeat(100));
   mkdirSync(process.env.XDG_RUNTIME_DIR);
   const folder = RuntimeDir.create(null);
-  expect(folder.gateway(99).length).toBeLessThan(100);
+  expect(folder.gateway(99, 99).length).toBeLessThan(100);
   folder.remove();
 });
 
@@ -52,8 +52,8 @@ test('what a killed arbiter left is removed, and nothing else', async () => {
   const alive = join(root, `tunicorn-${process.pid}-abc123`);
   const foreign = join(root, `tunicorn-${dead}-notes`);
   for (const folder of [left, inUse, alive, foreign]) mkdirSync(join(folder, 'gateway'), { recursive: true });
-  for (const name of ['control', 'gateway/front-1', 'gateway/stack-7']) writeFileSync(join(left, name), '');
-  const server = createServer().listen(join(inUse, 'gateway', 'front-1'));
+  for (const name of ['control', 'gateway/front-1-1', 'gateway/stack-7']) writeFileSync(join(left, name), '');
+  const server = createServer().listen(join(inUse, 'gateway', 'front-1-1'));
   await once(server, 'listening');
   await removeLeftovers(null);
   expect([left, inUse, alive, foreign].map((folder) => existsSync(folder))).toEqual([

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import {
   describeRuntime,
-  environmentOf,
   findRuntime,
   programOf,
   pythonOf,
   type Runtime,
+  runtimeEnvironment,
 } from '../../src/arbiter/runtime.ts';
 import { loadSettings } from '../../src/config/load.ts';
 
@@ -31,7 +31,7 @@ test('everything else by Python', async () => {
 
 test('NODE_ENV is production for Node, unless somebody says otherwise', () => {
   const node: Runtime = { ...python, kind: 'node' };
-  expect(environmentOf(node, { A: '1' })).toEqual({ A: '1', NODE_ENV: 'production' });
-  expect(environmentOf(node, { NODE_ENV: 'development' })).toEqual({ NODE_ENV: 'development' });
-  expect(environmentOf(python, { A: '1' })).toEqual({ A: '1' });
+  expect(runtimeEnvironment(node, { A: '1' })).toEqual({ A: '1', NODE_ENV: 'production' });
+  expect(runtimeEnvironment(node, { NODE_ENV: 'development' })).toEqual({ NODE_ENV: 'development' });
+  expect(runtimeEnvironment(python, { A: '1' })).toEqual({ A: '1' });
 });

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import { apply, type Change } from '../../src/arbiter/apply.ts';
 import { type Action, plan } from '../../src/arbiter/plan.ts';
-import { type FrontState, NO_FAILURE, type State } from '../../src/arbiter/state.ts';
+import { NO_FAILURE, type Pool, poolAt, type State, type Team } from '../../src/arbiter/state.ts';
 import { type History, type Planner, simulate, Violation } from './simulation.ts';
 
 const HISTORIES = 3000;
+/** Histories that a broken plan may take to be caught. */
+const TRIES = 500;
 
 test(`${HISTORIES} random histories break no rule`, () => {
   let killed = 0;
@@ -44,6 +46,11 @@ function believing(belief: (state: State) => Partial<State>): Planner {
   return (state, now) => plan({ ...state, ...belief(state) }, now);
 }
 
+/** As if each pool were another one. */
+function fancying(belief: (pool: Pool) => Partial<Pool>): Planner {
+  return believing(({ pools }) => ({ pools: pools.map((pool) => ({ ...pool, ...belief(pool) })) }));
+}
+
 /** Does something more whenever it likes. */
 function adding(more: (state: State) => readonly Action[]): Planner {
   return (state, now) => {
@@ -60,10 +67,12 @@ function entering(type: Change['type'], enter: typeof apply): Pick<History, 'app
 
 /** Takes code for proven that is on trial. */
 const trusting: typeof apply = (state, change, now) => {
-  const { reload } = state;
-  if (reload !== null) state.reload = { ...reload, proven: true };
+  const reloads = state.pools.map(({ reload }) => reload);
+  for (const pool of state.pools) if (pool.reload !== null) pool.reload = { ...pool.reload, proven: true };
   apply(state, change, now);
-  state.reload = reload;
+  state.pools.forEach((pool, i) => {
+    pool.reload = reloads[i] ?? null;
+  });
 };
 
 /** A clock that skips a gap but for so much of it. */
@@ -81,16 +90,17 @@ function counting(partMs: number, restMs: number): NonNullable<History['clock']>
   };
 }
 
-const oldOf = ({ old }: FrontState) => [...old.all.values()].filter((worker) => worker.phase === 'ready');
+const poolOf = (state: State, change: Change) => poolAt(state, 'pool' in change ? change.pool : 0);
+const oldOf = ({ old }: Team) => [...old.all.values()].filter((worker) => worker.phase === 'ready');
 
 const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>, RegExp]> = {
-  'no backoff': [believing(() => ({ retry: NO_FAILURE })), /crash loop without backoff/],
+  'no backoff': [fancying(() => ({ retry: NO_FAILURE })), /crash loop without backoff/],
   'one worker too many': [
-    believing((state) => ({ target: state.target + 1 })),
+    fancying(({ target }) => ({ target: target + 1 })),
     /more workers than target and surge/,
   ],
   'one worker too few': [
-    believing((state) => ({ target: Math.max(1, state.target - 1) })),
+    fancying(({ target }) => ({ target: Math.max(1, target - 1) })),
     /not replaced|retired/,
   ],
   'blind to a stop': [
@@ -102,16 +112,16 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
     /spawned during a stop/,
   ],
   'old stopped before the new is ready': [
-    adding(({ fronts }) =>
-      fronts
-        .flatMap(oldOf)
+    adding(({ pools }) =>
+      pools
+        .flatMap(({ teams }) => teams.flatMap(oldOf))
         .slice(0, 1)
         .map(({ id }) => ({ type: 'retire-worker', worker: id, cause: 'reload' })),
     ),
     /before its replacement is ready/,
   ],
   'a surge too large': [
-    believing(({ limits }) => ({ limits: { ...limits, surge: limits.surge + 1 } })),
+    fancying(({ limits }) => ({ limits: { ...limits, surge: limits.surge + 1 } })),
     /more workers than target and surge/,
   ],
   'code that cannot be loaded is kept': [without('abort-reload'), /no return to health/],
@@ -122,14 +132,16 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
     /a stopped worker was left/,
   ],
   'forks from nothing': [
-    believing(({ limits }) => ({ limits: { ...limits, preload: false } })),
+    fancying(({ limits }) => ({ limits: { ...limits, preload: false } })),
     /a fork without a zygote/,
   ],
   'a zygote that leaves its children': [
-    adding(({ zygotes, generation }) =>
-      [...zygotes.values()]
-        .filter((zygote) => zygote.generation !== generation && zygote.phase === 'ready')
-        .map((zygote) => ({ type: 'end-zygote', generation: zygote.generation })),
+    adding(({ pools }) =>
+      pools.flatMap(({ index, zygotes, generation }) =>
+        [...zygotes.values()]
+          .filter((zygote) => zygote.generation !== generation && zygote.phase === 'ready')
+          .map((zygote) => ({ type: 'end-zygote', pool: index, generation: zygote.generation })),
+      ),
     ),
     /a zygote ended before its workers/,
   ],
@@ -148,7 +160,8 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
     (state, now) => {
       const { actions, wakeAt } = plan(state, now);
       const youngest = [...state.workers.values()].filter((worker) => worker.phase === 'ready').at(-1);
-      if (state.booting.size > 0 || youngest === undefined) return { actions, wakeAt };
+      if (state.pools.some(({ booting }) => booting.size > 0) || youngest === undefined)
+        return { actions, wakeAt };
       const other = actions.map((action): Action => {
         const detached = action.type !== 'retire-worker' || state.detached.has(action.worker);
         return detached ? action : { ...action, worker: youngest.id };
@@ -170,14 +183,15 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
     /worn by limits that are not its own/,
   ],
   'boot timeouts of unproven code for old workers': [
-    believing(({ reload }) => ({ reload: reload === null ? null : { ...reload, proven: true } })),
+    fancying(({ reload }) => ({ reload: reload === null ? null : { ...reload, proven: true } })),
     /a boot cut short/,
   ],
   'a failed reload that leaves its limits': [
     entering('abort-reload', (state, change, now) => {
-      const { limits } = state;
+      const pool = poolOf(state, change);
+      const { limits } = pool;
       apply(state, change, now);
-      state.limits = limits;
+      pool.limits = limits;
     }),
     /limits that are not in force/,
   ],
@@ -185,15 +199,17 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
     entering('reload', (state, change, now) => {
       apply(state, change, now);
       if (change.type !== 'reload' || change.range === null) return;
-      apply(state, { type: 'scale', ...change.range, target: state.target }, now);
+      const { pool, range } = change;
+      apply(state, { type: 'scale', pool, ...range, target: poolAt(state, pool).target }, now);
     }),
     /another number of workers than was ordered/,
   ],
   'a failed reload that leaves its number of workers': [
     entering('abort-reload', (state, change, now) => {
-      const range = state.reload?.range ?? null;
+      const { reload, index, target } = poolOf(state, change);
+      const range = reload?.range ?? null;
       apply(state, change, now);
-      if (range !== null) apply(state, { type: 'scale', ...range, target: state.target }, now);
+      if (range !== null) apply(state, { type: 'scale', pool: index, ...range, target }, now);
     }),
     /another number of workers than was ordered/,
   ],
@@ -205,11 +221,48 @@ const BROKEN: Record<string, readonly [Planner | Omit<History, 'seed' | 'plan'>,
   ],
   'an order to scale that a reload takes back': [
     entering('scale', (state, change, now) => {
-      const { reload } = state;
+      const pool = poolOf(state, change);
+      const { reload } = pool;
       apply(state, change, now);
-      state.reload = reload;
+      pool.reload = reload;
     }),
     /another number of workers than was ordered/,
+  ],
+  'a crash loop that holds up every application': [
+    entering('worker-gone', (state, change, now) => {
+      apply(state, change, now);
+      const failed = state.pools.find(({ retry }) => retry.failedAt === now);
+      if (failed !== undefined) for (const pool of state.pools) pool.retry = failed.retry;
+    }),
+    /touched by what happens to another/,
+  ],
+  'a reload of every application': [
+    entering('reload', (state, change, now) => {
+      for (const pool of state.pools.keys()) apply(state, { ...change, pool } as Change, now);
+    }),
+    /touched by what happens to another/,
+  ],
+  'an order to scale that is taken for the first application': [
+    entering('scale', (state, change, now) => apply(state, { ...change, pool: 0 } as Change, now)),
+    /another number of workers|touched by what happens to another/,
+  ],
+  'workers of another application in place of its own': [
+    (state, now) => {
+      const { actions, wakeAt } = plan(state, now);
+      const last = state.pools.length - 1;
+      const other = actions.map((action) =>
+        action.type === 'spawn-worker' ? { ...action, pool: last } : action,
+      );
+      return { actions: other, wakeAt };
+    },
+    /more workers than target and surge|missing and not replaced|so many steps|without end/,
+  ],
+  'an application that waits for the health of another': [
+    believing(({ pools }) => {
+      const isIll = pools.some(({ retry }) => retry.failures > 0);
+      return { pools: isIll ? pools.filter(({ retry }) => retry.failures > 0) : pools };
+    }),
+    /missing and not replaced|wake-up in the past/,
   ],
 };
 
@@ -217,7 +270,7 @@ test.each(Object.entries(BROKEN))(
   'the simulation catches a plan that is broken: %s',
   (_name, [broken, rule]) => {
     const caught: string[] = [];
-    for (let seed = 1; seed <= 100; seed++) {
+    for (let seed = 1; seed <= TRIES && !rule.test(caught.at(-1) ?? ''); seed++) {
       try {
         simulate(typeof broken === 'function' ? { seed, plan: broken } : { seed, plan, ...broken });
       } catch (error) {

@@ -11,7 +11,10 @@ import {
   createState,
   isOld,
   type Limits,
+  NO_FAILURE,
   NO_LIMITS,
+  type Pool,
+  poolAt,
   quota,
   type State,
   type WorkerState,
@@ -60,7 +63,8 @@ const MAX_STEPS = 200_000;
 
 type Happening =
   | Change
-  | { readonly type: 'mood'; readonly failing: boolean }
+  /** What starts of this application fails. */
+  | { readonly type: 'mood'; readonly pool: number; readonly failing: boolean }
   /** The machine sleeps, or all that runs on it is stopped. */
   | { readonly type: 'sleep'; readonly ms: number }
   /** SIGSTOP, and perhaps SIGCONT soon after. */
@@ -91,15 +95,18 @@ class World {
   /** Dead on a signal that they get no second time. */
   readonly #dying = new Set<string>();
   readonly #used = new Set<number>();
-  readonly #zygotes = new Set<number>();
+  /** By pool and generation, as all that is of one generation. */
+  readonly #zygotes = new Set<string>();
   readonly #suspended = new Set<number>();
   readonly #forked = new Set<number>();
   /** Generations whose code cannot be loaded. */
-  readonly #broken = new Set<number>();
-  /** New processes fail; faults happen at all. */
-  #failing = false;
+  readonly #broken = new Set<string>();
+  /** Pools whose new processes fail. */
+  readonly #failing = new Set<number>();
+  /** No faults happen. */
   #quiet = false;
-  #failedSpawns: number[] = [];
+  /** By pool. */
+  readonly #failedSpawns = new Map<number, number[]>();
   #steps = 0;
   #killed = 0;
   #spawnedFronts = 0;
@@ -114,8 +121,13 @@ class World {
     this.#random = mulberry32(seed);
     this.#runMs = runMs;
     const fronts = 1 + this.#below(3);
-    const min = fronts + this.#below(6);
-    this.#state = createState({ min, max: min + this.#below(3), fronts, limits: this.#limits() });
+    // Mostly one application; several small ones, so that the histories are no longer for it.
+    const count = [1, 1, 2, 3][this.#below(4)] ?? 1;
+    const pools = Array.from({ length: count }, () => {
+      const min = fronts + this.#below(count === 1 ? 6 : 3);
+      return { min, max: min + this.#below(3), limits: this.#limits() };
+    });
+    this.#state = createState({ fronts, pools });
     this.#ledger = new Ledger({
       state: this.#state,
       now: () => this.#now,
@@ -127,7 +139,7 @@ class World {
     this.#scatter();
     this.#until(this.#runMs);
     this.#quiet = true;
-    this.#failing = false;
+    this.#failing.clear();
     if (this.#state.parked) this.#change({ type: 'unpark' });
     this.#until(this.#runMs + QUIET_MS);
     this.#checkConverged();
@@ -150,8 +162,9 @@ class World {
     for (let i = this.#below(4); i > 0; i--) this.#in(this.#below(this.#runMs), this.#sleep());
     for (let i = this.#below(3); i > 0; i--) {
       const from = this.#below(this.#runMs);
-      this.#in(from, { type: 'mood', failing: true });
-      this.#in(from + this.#below(60_000), { type: 'mood', failing: false });
+      const pool = this.#anyPool();
+      this.#in(from, { type: 'mood', pool, failing: true });
+      this.#in(from + this.#below(60_000), { type: 'mood', pool, failing: false });
     }
   }
 
@@ -168,6 +181,7 @@ class World {
   }
 
   #order(): Change {
+    const pool = this.#anyPool();
     switch (this.#below(7)) {
       case 0:
         return { type: 'park' };
@@ -175,16 +189,26 @@ class World {
         return { type: 'unpark' };
       case 2:
       case 3:
-        return this.#rescale();
+        return this.#rescale(pool);
       default:
-        return { type: 'reload', limits: this.#limits(), range: this.#range() };
+        return { type: 'reload', pool, limits: this.#limits(), range: this.#range() };
     }
   }
 
-  #rescale(): Change {
-    const { min, max, target, fronts } = this.#state;
-    const low = Math.max(fronts.length, min + this.#below(3) - 1);
-    return { type: 'scale', min: low, max: Math.max(low, max), target: target + this.#below(3) - 1 };
+  #anyPool(): number {
+    return this.#below(this.#state.pools.length);
+  }
+
+  #rescale(pool: number): Change {
+    const { min, max, target } = poolAt(this.#state, pool);
+    const low = Math.max(this.#state.fronts.length, min + this.#below(3) - 1);
+    return {
+      type: 'scale',
+      pool,
+      min: low,
+      max: Math.max(low, max),
+      target: target + this.#below(3) - 1,
+    };
   }
 
   /** What a configuration says of the number of workers: nothing new, or another one. */
@@ -290,15 +314,22 @@ class World {
 
   #change(change: Change): void {
     this.#ledger.note(change);
+    const mine = poolOf(this.#state, change);
+    const others = this.#state.pools.filter(({ index }) => index !== mine);
+    const before = others.map((pool) => ({ ...pool }));
     this.#apply(this.#state, change, this.#clock.now());
+    others.forEach((pool, i) => {
+      if (!isUntouched(pool, before[i])) this.#violated('an application touched by what happens to another');
+    });
   }
 
   // What really happens
 
   #happen(what: Happening): void {
     if (what.type === 'mood') {
-      this.#failing = what.failing && !this.#quiet;
-      this.#failedSpawns = [];
+      if (what.failing && !this.#quiet) this.#failing.add(what.pool);
+      else this.#failing.delete(what.pool);
+      this.#failedSpawns.delete(what.pool);
       return;
     }
     if (what.type === 'sleep') return;
@@ -307,14 +338,16 @@ class World {
     if ((what.type === 'worker-stuck' || what.type === 'worker-seen') && !this.#workers.has(what.worker))
       return;
     if (what.type === 'worker-ready') return this.#connect(what.worker);
-    if (what.type === 'zygote-ready' && !this.#zygotes.has(what.generation)) return;
-    if (what.type === 'zygote-gone') return this.#loseZygote(what.generation);
-    if (what.type === 'reload' && (this.#state.reload !== null || this.#state.parked)) return;
+    if (what.type === 'zygote-ready' && !this.#zygotes.has(key(what))) return;
+    if (what.type === 'zygote-gone') return this.#loseZygote(what);
+    if (what.type === 'reload') {
+      if (poolAt(this.#state, what.pool).reload !== null || this.#state.parked) return;
+    }
     if (what.type === 'front-gone') return this.#loseFront(what.slot);
     if (what.type === 'front-listening' && !this.#fronts.has(what.slot)) return;
     if (ORDERS.includes(what.type) && this.#state.stop !== null) return;
     this.#change(what.type === 'worker-seen' ? this.#look(what) : what);
-    if (what.type === 'reload' && !this.#quiet) this.#tryOut();
+    if (what.type === 'reload' && !this.#quiet) this.#tryOut(what.pool);
     if (what.type === 'front-listening') this.#reconnect(what.slot);
     if (what.type === 'front-stopped') this.#in(1, { type: 'front-gone', slot: what.slot });
   }
@@ -324,8 +357,9 @@ class World {
   }
 
   /** The new code may be broken; meanwhile old workers are looked at, and somebody may want another number of them. */
-  #tryOut(): void {
-    if (this.#below(3) === 0) this.#broken.add(this.#state.generation);
+  #tryOut(pool: number): void {
+    const { generation } = poolAt(this.#state, pool);
+    if (this.#below(3) === 0) this.#broken.add(key({ pool, generation }));
     for (const worker of this.#workers) {
       if (this.#below(3) === 0)
         this.#in(this.#below(1000), {
@@ -335,24 +369,24 @@ class World {
           rss: this.#below(1600),
         });
     }
-    if (this.#below(2) === 0) this.#in(this.#below(1000), this.#rescale());
+    if (this.#below(2) === 0) this.#in(this.#below(1000), this.#rescale(pool));
   }
 
   #perform(action: Change): void {
     switch (action.type) {
       case 'spawn-worker':
-        return this.#bootWorker(action.worker, action.generation);
+        return this.#bootWorker(action);
       case 'spawn-zygote':
-        return this.#bootZygote(action.generation);
+        return this.#bootZygote(action);
       case 'end-zygote':
-        return this.#in(this.#below(500), { type: 'zygote-gone', generation: action.generation });
+        return this.#in(this.#below(500), { ...action, type: 'zygote-gone' });
       case 'kill-zygote':
-        return this.#end(`z${action.generation}`, { type: 'zygote-gone', generation: action.generation });
+        return this.#end(`z${key(action)}`, { ...action, type: 'zygote-gone' });
       case 'park-front':
         return this.#stopFront(action.slot, action.graceMs);
       case 'abort-reload':
         this.#aborted++;
-        this.#failedSpawns = [];
+        this.#failedSpawns.delete(action.pool);
         return;
       case 'spawn-front':
         return this.#bootFront(action.slot);
@@ -373,38 +407,42 @@ class World {
     }
   }
 
-  #bootWorker(worker: number, generation: number): void {
+  #bootWorker(action: Extract<Change, { type: 'spawn-worker' }>): void {
+    const { worker, pool } = action;
+    const isFailing = this.#failing.has(pool);
     this.#workers.add(worker);
     this.#used.add(worker);
-    const dies = this.#failing || this.#broken.has(generation) || this.#faulty(10);
+    const dies = isFailing || this.#broken.has(key(action)) || this.#faulty(10);
+    if (isFailing) this.#failedSpawns.set(pool, [...(this.#failedSpawns.get(pool) ?? []), this.#now]);
     // Stuck in its import: nothing happens until it is killed.
     if (dies && this.#below(8) === 0) return;
     if (dies) this.#in(10 + this.#below(500), { type: 'worker-gone', worker });
     else this.#in(50 + this.#below(2000), { type: 'worker-ready', worker });
-    if (this.#failing) this.#failedSpawns.push(this.#now);
   }
 
-  #bootZygote(generation: number): void {
-    if (this.#zygotes.has(generation)) this.#violated('two zygotes of one generation');
-    this.#zygotes.add(generation);
-    this.#dying.delete(`z${generation}`);
-    if (this.#failing || this.#broken.has(generation) || this.#faulty(10)) {
-      if (this.#below(4) > 0) this.#in(this.#below(900), { type: 'zygote-gone', generation });
+  #bootZygote({ pool, generation }: Code): void {
+    const name = key({ pool, generation });
+    if (this.#zygotes.has(name)) this.#violated('two zygotes of one generation');
+    this.#zygotes.add(name);
+    this.#dying.delete(`z${name}`);
+    if (this.#failing.has(pool) || this.#broken.has(name) || this.#faulty(10)) {
+      if (this.#below(4) > 0) this.#in(this.#below(900), { type: 'zygote-gone', pool, generation });
       return;
     }
-    this.#in(100 + this.#below(3000), { type: 'zygote-ready', generation });
-    if (this.#faulty(4)) this.#in(this.#below(60_000), { type: 'zygote-gone', generation });
+    this.#in(100 + this.#below(3000), { type: 'zygote-ready', pool, generation });
+    if (this.#faulty(4)) this.#in(this.#below(60_000), { type: 'zygote-gone', pool, generation });
   }
 
   /** Its workers die with it. */
-  #loseZygote(generation: number): void {
-    if (!this.#zygotes.delete(generation)) return;
+  #loseZygote({ pool, generation }: Code): void {
+    if (!this.#zygotes.delete(key({ pool, generation }))) return;
     for (const worker of [...this.#state.workers.values()]) {
-      const isChild = worker.generation === generation && this.#forked.has(worker.id);
+      const isOurs = worker.pool === pool && worker.generation === generation;
+      const isChild = isOurs && this.#forked.has(worker.id);
       if (isChild && this.#workers.delete(worker.id))
         this.#change({ type: 'worker-gone', worker: worker.id });
     }
-    this.#change({ type: 'zygote-gone', generation });
+    this.#change({ type: 'zygote-gone', pool, generation });
   }
 
   /** It answers nothing; somebody may let it go on before long. */
@@ -467,7 +505,7 @@ class World {
   /** Workers of a front that died look for the new one; those that boot too. Some are stuck in a request and do not. */
   #reconnect(slot: number): void {
     for (const worker of this.#state.workers.values()) {
-      if (worker.front !== slot || this.#broken.has(worker.generation)) continue;
+      if (worker.front !== slot || this.#broken.has(key(worker))) continue;
       if (worker.phase === 'detached' && this.#faulty(10)) continue;
       this.#in(this.#below(100), { type: 'worker-ready', worker: worker.id });
     }
@@ -494,36 +532,39 @@ class World {
   // What must never be
 
   #check(action: Change): void {
-    const { stop, target, limits, parked } = this.#state;
-    if (action.type === 'spawn-worker') {
-      if (stop !== null || parked) this.#violated('a worker spawned during a stop');
-      if (countServing(this.#state) >= target + limits.surge)
-        this.#violated('more workers than target and surge');
-      if (action.generation !== this.#state.generation)
-        this.#violated('a worker of another generation spawned');
-      if (limits.preload && !this.#zygotes.has(action.generation)) this.#violated('a fork without a zygote');
-      if (limits.preload) this.#forked.add(action.worker);
-      if (this.#used.has(action.worker)) this.#violated('a number used twice');
-      this.#checkBackoff();
-    }
+    const { stop, parked } = this.#state;
+    if (action.type === 'spawn-worker') this.#checkSpawned(action);
     if (action.type === 'spawn-front') {
       if (stop !== null || parked) this.#violated('a front spawned during a stop');
       if (this.#fronts.has(action.slot)) this.#violated('two fronts in one slot');
     }
     if (action.type === 'end-zygote') {
-      const children = [...this.#state.workers.values()].filter(
-        (worker) => worker.generation === action.generation,
-      );
+      const children = [...this.#state.workers.values()].filter((worker) => key(worker) === key(action));
       if (children.some((worker) => this.#forked.has(worker.id)))
         this.#violated('a zygote ended before its workers');
     }
     if (action.type === 'retire-worker') this.#checkRetired(action.worker, action.cause);
   }
 
+  #checkSpawned(action: Extract<Change, { type: 'spawn-worker' }>): void {
+    const { stop, parked } = this.#state;
+    const pool = poolAt(this.#state, action.pool);
+    const { limits, target, generation } = pool;
+    if (stop !== null || parked) this.#violated('a worker spawned during a stop');
+    if (countServing(this.#state, pool) >= target + limits.surge)
+      this.#violated('more workers than target and surge');
+    if (action.generation !== generation) this.#violated('a worker of another generation spawned');
+    if (limits.preload && !this.#zygotes.has(key(action))) this.#violated('a fork without a zygote');
+    if (limits.preload) this.#forked.add(action.worker);
+    if (this.#used.has(action.worker)) this.#violated('a number used twice');
+    this.#checkBackoff(pool);
+  }
+
   /** While everything fails: within the first second a few tries, within a minute no more than 15 and the fleet. */
-  #checkBackoff(): void {
-    const lately = this.#failedSpawns.filter((at) => at > this.#now - 30_000);
-    if (lately.length > 12 + 2 * this.#state.target) this.#violated('a crash loop without backoff');
+  #checkBackoff({ index, target }: Pool): void {
+    const failed = this.#failedSpawns.get(index) ?? [];
+    const lately = failed.filter((at) => at > this.#now - 30_000);
+    if (lately.length > 12 + 2 * target) this.#violated('a crash loop without backoff');
   }
 
   /**
@@ -532,22 +573,24 @@ class World {
    */
   #checkRetired(id: number, cause: string): void {
     const worker = this.#state.workers.get(id);
-    const front = this.#state.fronts[worker?.front ?? -1];
-    if (worker === undefined || front === undefined) this.#violated('a worker retired that is not there');
+    if (worker === undefined) this.#violated('a worker retired that is not there');
+    const pool = poolAt(this.#state, worker.pool);
+    const team = pool.teams[worker.front];
+    if (team === undefined) this.#violated('a worker retired that has no front');
     if (cause === 'lost' || cause === 'stopped') return;
     this.#replaced++;
-    const group = isOld(this.#state, worker) ? front.old : front.fresh;
+    const group = isOld(pool, worker) ? team.old : team.fresh;
     const members = [...group.all.values()];
     const first = members.find((other) => other.phase !== 'ready') ?? members[0];
     if (worker.phase !== 'ready') return;
     if (first?.id !== id) this.#violated('another worker retired than the oldest');
-    const others = countReady(front.fresh) + countReady(front.old) - 1;
-    if (others < quota(this.#state, front.slot))
+    const others = countReady(team.fresh) + countReady(team.old) - 1;
+    if (others < quota(pool, worker.front))
       this.#violated('a worker stopped before its replacement is ready');
   }
 
   #checkState(): void {
-    const { workers, stop } = this.#state;
+    const { workers, stop, pools } = this.#state;
     for (const id of this.#workers) if (!workers.has(id)) this.#violated('a process that is forgotten');
     for (const worker of leaving(this.#state)) {
       if (!worker.killed && worker.killAt <= this.#clock.now()) {
@@ -555,13 +598,14 @@ class World {
       }
     }
     this.#ledger.checkState();
-    if (stop === null) this.#checkReplaced();
+    if (stop === null) for (const pool of pools) this.#checkReplaced(pool);
   }
 
-  /** Without a crash loop a missing worker, or front, is replaced in the same turn. */
-  #checkReplaced(): void {
-    const { retry, target, fronts, limits, parked, zygotes, generation } = this.#state;
-    const serving = countServing(this.#state);
+  /** Without a crash loop of its own a missing worker, or front, is replaced in the same turn. */
+  #checkReplaced(pool: Pool): void {
+    const { fronts, parked } = this.#state;
+    const { retry, target, limits, zygotes, generation } = pool;
+    const serving = countServing(this.#state, pool);
     if (serving > target + limits.surge) this.#violated('more workers than target and surge');
     if (parked) return;
     const canSpawn = !limits.preload || zygotes.get(generation)?.phase === 'ready';
@@ -575,29 +619,29 @@ class World {
   }
 
   #checkConverged(): void {
-    const { workers, target, fronts, parked, generation, reload } = this.#state;
-    if (this.#broken.has(generation) && reload === null)
-      this.#violated('code that cannot be loaded was taken');
+    const { fronts, parked, pools } = this.#state;
+    for (const { index, generation, reload } of pools) {
+      if (this.#broken.has(key({ pool: index, generation })) && reload === null)
+        this.#violated('code that cannot be loaded was taken');
+    }
     if ([...this.#suspended].some((worker) => this.#workers.has(worker)))
       this.#violated('a stopped worker was left');
     if (parked) return;
-    const ready = [...workers.values()].filter((worker) => worker.phase === 'ready').length;
-    if (reload !== null) this.#violated('no return to health: a reload without end');
-    if (
-      [...workers.values()].some((worker) => worker.phase !== 'leaving' && worker.generation !== generation)
-    ) {
-      this.#violated('no return to health: a worker of another generation');
-    }
-    if (
-      ready < target ||
-      (leaving(this.#state).length > 0 && this.#state.limits.maxAgeMs === Number.POSITIVE_INFINITY)
-    ) {
-      this.#violated(
-        `no return to health: ${ready} of ${target} ready, ${leaving(this.#state).length} leaving`,
-      );
-    }
+    for (const pool of pools) this.#checkHealth(pool);
     if (fronts.some((front) => front.phase !== 'listening'))
       this.#violated('no return to health: a front is missing');
+  }
+
+  #checkHealth(pool: Pool): void {
+    const { target, limits, reload } = pool;
+    const workers = workersOf(this.#state, pool);
+    const ready = workers.filter((worker) => worker.phase === 'ready').length;
+    const gone = workers.filter((worker) => worker.phase === 'leaving').length;
+    if (reload !== null) this.#violated('no return to health: a reload without end');
+    if (workers.some((worker) => worker.phase !== 'leaving' && worker.generation !== pool.generation))
+      this.#violated('no return to health: a worker of another generation');
+    if (ready < target || (gone > 0 && limits.maxAgeMs === Number.POSITIVE_INFINITY))
+      this.#violated(`no return to health: ${ready} of ${target} ready, ${gone} leaving`);
   }
 
   #violated(rule: string): never {
@@ -624,7 +668,41 @@ function leaving({ workers }: State): WorkerState[] {
   return [...workers.values()].filter(({ phase }) => phase === 'leaving');
 }
 
-/** How many workers count: all that are not leaving. */
-function countServing(state: State): number {
-  return state.workers.size - leaving(state).length;
+function workersOf({ workers }: State, { index }: Pool): WorkerState[] {
+  return [...workers.values()].filter(({ pool }) => pool === index);
+}
+
+/** How many workers of a pool count: all that are not leaving. */
+function countServing(state: State, pool: Pool): number {
+  return workersOf(state, pool).filter(({ phase }) => phase !== 'leaving').length;
+}
+
+/** The code of one generation of one application. */
+interface Code {
+  readonly pool: number;
+  readonly generation: number;
+}
+
+function key({ pool, generation }: Code): string {
+  return `${pool}/${generation}`;
+}
+
+/** The pool that a change is about; undefined for one that is about the fronts or all of them. */
+function poolOf({ workers }: State, change: Change): number | undefined {
+  if ('pool' in change) return change.pool;
+  return 'worker' in change ? workers.get(change.worker)?.pool : undefined;
+}
+
+/** Whatever happens elsewhere, its orders stay as they are; its crash loop may end with time. */
+function isUntouched(now: Pool, before: Pool | undefined): boolean {
+  const { target, min, max, limits, generation, reload, retry } = now;
+  const isSame = target === before?.target && min === before.min && max === before.max;
+  const isOver = retry === before?.retry || retry === NO_FAILURE;
+  return (
+    isSame &&
+    isOver &&
+    limits === before.limits &&
+    generation === before.generation &&
+    reload === before.reload
+  );
 }

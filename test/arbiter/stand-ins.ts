@@ -22,14 +22,15 @@ export function keepLog(fd = -1): KeptLog {
   return { ...(Object.fromEntries(entries) as Logger), fd, lines };
 }
 
-/** Workers 1 to `workers` serve one front; their numbers may be moved between the bounds. */
-export function servingState(workers: number, bounds = { min: workers, max: workers }): State {
-  const state = createState({ ...bounds, fronts: 1, limits: { ...NO_LIMITS, graceMs: 30_000 } });
-  apply(state, { type: 'scale', ...bounds, target: workers }, 0);
+/** Workers 1 to `workers` serve one front; their numbers may be moved between the bounds. Only the first of several applications has some. */
+export function servingState(workers: number, bounds = { min: workers, max: workers }, pools = 1): State {
+  const limits = { ...NO_LIMITS, graceMs: 30_000 };
+  const state = createState({ fronts: 1, pools: Array(pools).fill({ ...bounds, limits }) });
+  apply(state, { type: 'scale', pool: 0, ...bounds, target: workers }, 0);
   apply(state, { type: 'spawn-front', slot: 0 }, 0);
   apply(state, { type: 'front-listening', slot: 0 }, 0);
   for (let worker = 1; worker <= workers; worker++) {
-    apply(state, { type: 'spawn-worker', worker, front: 0, generation: 1 }, 0);
+    apply(state, { type: 'spawn-worker', worker, pool: 0, front: 0, generation: 1 }, 0);
     apply(state, { type: 'worker-ready', worker }, 0);
   }
   return state;
@@ -42,6 +43,7 @@ export function pythonRuntime(path: string): Runtime {
 export function setupOf(settings: Partial<Settings> = {}, python = 'python3'): Setup {
   const cwd = settings.chdir ?? process.cwd();
   return {
+    prefix: '/',
     settings: { ...defaultSettings(cwd), ...settings },
     runtime: pythonRuntime(python),
     env: process.env,

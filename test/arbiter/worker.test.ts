@@ -5,6 +5,7 @@ test('workers get the environment without what is Node’s own, and --env over i
   const own = { HOME: '/root', NODE_CHANNEL_FD: '3', NODE_UNIQUE_ID: '1', LANG: 'C' };
   const env = workerEnvironment(own, {
     env: ['LANG=C.UTF-8', 'DSN=a=b', 'EMPTY='],
+    prefix: '/',
     serverSoftware: 'tunicorn/1',
   });
   expect(env).toEqual({

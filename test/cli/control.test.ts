@@ -93,8 +93,12 @@ test('status --json: figures for programs', async () => {
     folder: site,
     state: 'serving',
     target: 2,
-    workers: [{ state: 'ready', rss: expect.any(Number), lanes: [{ request: '' }] }, { state: 'ready' }],
-    fronts: [{ state: 'listening', report: { waiting: 0 } }],
+    mounts: [{ prefix: '/', app: 'app:application', state: 'serving', target: 2 }],
+    workers: [
+      { state: 'ready', mount: '/', rss: expect.any(Number), lanes: [{ request: '' }] },
+      { state: 'ready' },
+    ],
+    fronts: [{ state: 'listening', report: { mounts: [{ prefix: '/', waiting: 0 }] } }],
   });
 });
 
@@ -110,10 +114,13 @@ test.skipIf(!hasModule('prometheus_client'))(
         string,
         [Record<string, string>, number][]
       >;
-      expect(parsed.tunicorn_workers).toContainEqual([{ state: 'ready' }, 2]);
-      expect(parsed.tunicorn_requests_total?.[0]?.[0]).toEqual({ status: '200' });
+      expect(parsed.tunicorn_workers).toContainEqual([{ state: 'ready', mount: '/' }, 2]);
+      expect(parsed.tunicorn_requests_total?.map(([labels]) => labels)).toContainEqual({
+        status: '200',
+        mount: '/',
+      });
       const buckets = parsed.tunicorn_service_seconds_bucket ?? [];
-      expect(buckets.at(-1)?.[0]).toEqual({ le: '+Inf' });
+      expect(buckets.at(-1)?.[0]).toEqual({ le: '+Inf', mount: '/' });
       expect(buckets.at(-1)?.[1]).toBe(parsed.tunicorn_service_seconds_count?.[0]?.[1]);
       expect(buckets.map(([, count]) => count)).toEqual(
         buckets.map(([, count]) => count).sort((a, b) => a - b),

@@ -24,6 +24,7 @@ describe('loadSettings', () => {
       threads: 1,
       timeout: 30,
       gracefulTimeout: 30,
+      mount: [],
       keepAlive: 2,
       limitRequestLine: 4094,
       limitRequestFields: 100,

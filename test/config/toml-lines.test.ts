@@ -54,10 +54,12 @@ describe('lineFinder', () => {
     [['tool', 'tunicorn'], 22],
     [['tool', 'tunicorn', 'workers'], 23],
     [['tool', 'tunicorn', 'static', '/static/'], 25],
-    [['many', 'x'], 27],
-    [['many', 'y'], 29],
-    [['many', 'date'], 30],
-    [['many', 'last'], 31],
+    [['many'], 26],
+    [['many', '0', 'x'], 27],
+    [['many', '1'], 28],
+    [['many', '1', 'y'], 29],
+    [['many', '1', 'date'], 30],
+    [['many', '1', 'last'], 31],
   ])('finds %j in line %i', (path, line) => {
     expect(() => parse(DOCUMENT)).not.toThrow();
     expect(lineFinder(DOCUMENT)(path)).toBe(line);

@@ -96,6 +96,7 @@ export async function openTheatre(options: Partial<DispatchSettings> & StageOpti
     const note = (text: string) => void self.log.push(text);
     const log: Logger = { debug: note, info: note, warning: note, error: note, critical: note, fd: 2 };
     return new Dispatcher({
+      mount: 0,
       settings: { ...SETTINGS, ...options },
       deadlines,
       log,
