@@ -43,7 +43,7 @@ export type ToFront =
       readonly accessLog: number;
       /** Static files found by workers that are ready already (when this front replaces one that died). */
       readonly staticMounts: readonly StaticMount[];
-      /** Accept clients only when a worker is ready: until then a predecessor serves them, which may have to go on. */
+      /** Accept clients only when each application has a worker: until then a predecessor serves them, which may have to go on. */
       readonly afterReady: boolean;
     }
   /** Replaces the static files that were found in the applications. */

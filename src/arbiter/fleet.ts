@@ -153,8 +153,7 @@ export class Fleet {
         settings: () => this.#named(),
         mounts: () => this.#mounts(slot),
         errorLog: log.fd,
-        // With 0..N nobody is there before the first request.
-        afterReady: this.#options.isSuccessor() && setups.some(({ settings }) => settings.workers.min > 0),
+        afterReady: this.#options.isSuccessor(),
         staticMounts: () => this.#staticMounts(),
         onMessage: (message) => this.#post({ type: 'front', slot, message }),
         onExit: (end) => this.#post({ type: 'front-end', slot, end }),

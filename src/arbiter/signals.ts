@@ -25,7 +25,7 @@ export const SIGNALS = {
   },
   SIGTTIN: {
     verb: 'more',
-    text: 'One worker more; with a range of workers both bounds move up. A reload keeps that.',
+    text: 'One worker more, of each of [several applications](mounts.md); with a range of workers both bounds move up. A reload keeps that.',
   },
   SIGTTOU: {
     verb: 'fewer',

@@ -40,9 +40,9 @@ class Front {
   #settings: Settings;
   #proxies: ProxyOptions;
   #staticMounts: readonly StaticMount[];
-  #onFirstReady: () => void = () => {};
-  readonly #firstReady = new Promise<void>((resolve) => {
-    this.#onFirstReady = resolve;
+  #onServed: () => void = () => {};
+  readonly #served = new Promise<void>((resolve) => {
+    this.#onServed = resolve;
   });
   #static: StaticFiles;
   #accepting: Accepting[] = [];
@@ -77,7 +77,7 @@ class Front {
 
   async run(): Promise<void> {
     await this.#sites.open();
-    if (this.#start.afterReady) await this.#firstReady;
+    if (this.#start.afterReady && !this.#sites.areServed) await this.#served;
     for (const listener of this.#start.listeners) {
       try {
         this.#accepting.push(await this.#listen(listener));
@@ -91,7 +91,7 @@ class Front {
 
   #tell(message: FromFront): void {
     send(message);
-    if (message.type === 'worker-ready') this.#onFirstReady();
+    if (message.type === 'worker-ready' && this.#sites.areServed) this.#onServed();
   }
 
   onMessage(message: ToFront): void {

@@ -56,6 +56,14 @@ export class Sites {
     await Promise.all(this.#sites.map(openGateway));
   }
 
+  /** Each application that is to have workers has one here. */
+  get areServed(): boolean {
+    return this.#sites.every(({ mount, dispatcher }) => {
+      // With 0..N nobody is there before the first request.
+      return mount.settings.workers.min === 0 || dispatcher.crew.isThere;
+    });
+  }
+
   handle(exchange: Exchange): void {
     const site = this.#router.find(exchange.head.path);
     if (site !== null) return site.dispatcher.handle(exchange);

@@ -28,7 +28,7 @@ test('a second tells the longest wait and the most that ran at once', () => {
 test('the dispatcher tells who runs what, who has served enough, and that a worker is wanted', async () => {
   await using theatre = await openTheatre({ maxRequests: 2, maxRequestsJitter: 1 });
   const client = await theatre.ask('/first');
-  await until(() => expect(theatre.told).toEqual([{ type: 'worker-wanted' }]));
+  await until(() => expect(theatre.told).toEqual([{ type: 'worker-wanted', mount: 0 }]));
   const worker = await theatre.worker({ id: 7, lanes: 2 });
   await until(() => expect(worker.lanes.some((lane) => lane.frames.length === 1)).toBe(true));
   const [report] = theatre.dispatcher.crew.report();

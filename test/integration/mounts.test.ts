@@ -1,13 +1,13 @@
 /** Several applications in one server, with real processes: what happens to one never touches another. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Status } from '../../src/status.ts';
 import { type Answer, fetchOnce } from '../support/client.ts';
 import { startLoad } from '../support/load.ts';
-import { ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
+import { isAlive, ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
 
 /** Tells who it is and what it hears; `/sleep` takes its time, `/die` ends the process. */
 const PYTHON_APP = `
@@ -18,6 +18,9 @@ if os.path.exists(os.path.join(HERE, "broken")):
 if os.path.exists(os.path.join(HERE, "dies")):
     os._exit(9)
 VERSION = open(os.path.join(HERE, "version")).read()
+open(os.path.join(HERE, "imported-" + VERSION[-1]), "w").close()
+while os.path.exists(os.path.join(HERE, "slow")):
+    time.sleep(0.02)
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/sleep":
         time.sleep(1.2)
@@ -221,6 +224,28 @@ chdir = "${folder}/site"
     );
     expect(await hear(server, '/api')).toMatchObject({ version: 'api 1' });
   });
+});
+
+test('at an upgrade the old one serves until each application of the new one can', async () => {
+  await using server = await start([API, SITE]);
+  tell('api/slow');
+  for (const name of ['api', 'site']) tell(`${name}/version`, `${name} 2`);
+  server.signal('SIGUSR2');
+  for (const name of ['api', 'site'])
+    await expect.poll(() => existsSync(join(folder, name, 'imported-2')), { timeout: 20_000 }).toBe(true);
+  for (let i = 0; i < 100; i++) {
+    expect(await hear(server, '/api')).toMatchObject({ version: 'api 1' });
+    expect(await hear(server, '/')).toMatchObject({ version: 'site 1' });
+  }
+  forget('api/slow');
+  const [, pid] = await server.waitForLog(/the new Tunicorn with pid (\d+) serves/);
+  try {
+    await server.stop();
+    expect(await hear(server, '/api')).toMatchObject({ version: 'api 2' });
+  } finally {
+    process.kill(Number(pid), 'SIGTERM');
+    await expect.poll(() => isAlive(Number(pid)), { timeout: 20_000 }).toBe(false);
+  }
 });
 
 test('scale, stacks and status of one', async () => {
