@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publint } from 'publint';
+import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fetchOnce } from '../support/client.ts';
 import { makeDjangoProject } from '../support/project.ts';
@@ -91,6 +92,15 @@ test('what resolves it, and the types, find what they look for', async () => {
   // It exits with 1 when there is a problem.
   const report = npm(folder, 'exec', '--prefix', ROOT, '--', 'attw', '--profile', 'esm-only', tarball);
   expect(report.match(/node16 \(from ESM\): 🟢/gu)).toHaveLength(3);
+});
+
+test('a bundle holds only what it uses', async () => {
+  const input = join(folder, 'shaken.mjs');
+  writeFileSync(input, "import { compose } from 'tunicorn'; console.log(compose);");
+  await using bundle = await rolldown({ input, platform: 'node', external: [/^node:/] });
+  const [chunk] = (await bundle.generate({ format: 'esm' })).output;
+  expect(chunk.code).toContain('reduceRight');
+  expect(chunk.code.length).toBeLessThan(1000);
 });
 
 test('npm start serves the example from there', async () => {
