@@ -1,7 +1,9 @@
 /** What each kind of load does with a server that is ready. */
+
+import { mulberry32 } from '../test/support/random.mjs';
 import { closedLoop, slowestShare } from './load/closed.mjs';
 import { openIdle, openSlow } from './load/crowd.mjs';
-import { openLoop, seeded } from './load/open.mjs';
+import { openLoop } from './load/open.mjs';
 import { measure, verify } from './load/wrk.mjs';
 import { memoryOf, residentOf, titleOf } from './processes.mjs';
 
@@ -43,7 +45,7 @@ export const LOADS = {
     run.shared.mixedRate ??=
       (await closedLoop({ ...target(run), clients: SATURATING_CLIENTS, next })).rate / 2;
     const ratePerSecond = run.shared.mixedRate;
-    const load = { ...target(run), ratePerSecond, random: seeded(run.round + 1), next };
+    const load = { ...target(run), ratePerSecond, random: mulberry32(run.round + 1), next };
     const { fastMs, requests } = await run.metered(() => openLoop(load));
     return { requests, rate: ratePerSecond, p50Ms: quantile(fastMs, 0.5), p99Ms: quantile(fastMs, 0.99) };
   },
@@ -92,7 +94,7 @@ function warmUp({ wrk }) {
 }
 
 function mixture({ question, slowQuestion, round }) {
-  const random = seeded(1000 + round);
+  const random = mulberry32(1000 + round);
   return () => {
     const isSlow = random() < SLOW_PART;
     return { ...(isSlow ? slowQuestion : question), isSlow };

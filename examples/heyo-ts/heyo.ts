@@ -1,6 +1,6 @@
 /**
  * The hello application of the WSGI tutorials in TypeScript: "Heyo", then what the server says about the request.
- * After `npm run build`: `node dist/examples/heyo-ts/heyo.js`, and ask for http://127.0.0.1:8000/?editor=vim.
+ * `node --import tunicorn/ts heyo.ts`, and ask for http://127.0.0.1:8000/?editor=vim. `tunicorn heyo.ts:app` does it with workers.
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -9,7 +9,7 @@ import { describeEnd, type End, workerEnvironment } from './children.ts';
 import { title } from './fleet.ts';
 import { describeFailure } from './journal.ts';
 import { resolveRights } from './rights.ts';
-import { describeRuntime, findRuntime } from './runtime.ts';
+import { describeRuntime, findRuntime, runtimeEnvironment } from './runtime.ts';
 import { isOwnWord, type ProcessOptions, WorkerProcess, workerStart } from './worker.ts';
 
 /**
@@ -32,7 +32,7 @@ async function checkApplication({ prefix, settings }: Mount, of: string): Promis
   const rights = resolveRights(settings);
   const env = workerEnvironment(process.env, { env: settings.env, serverSoftware: SERVER_SOFTWARE, prefix });
   const runtime = await findRuntime(settings, { env, rights });
-  const { said, end } = await load(settings, { rights, env, runtime });
+  const { said, end } = await load(settings, { rights, env: runtimeEnvironment(runtime, env), runtime });
   if (said?.event === 'loaded') {
     const framework = said.framework === '' ? '' : ` (${said.framework})`;
     process.stdout.write(`${describeRuntime(runtime)}\n`);

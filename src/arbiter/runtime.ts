@@ -35,6 +35,11 @@ export function describeRuntime({ kind, path, version, from }: Runtime): string 
   return `${name} ${version}, ${path}${from === '' ? '' : ` (${from})`}`;
 }
 
+/** The environment of its workers. Node's frameworks are slow, and show their stacks to clients, unless they are told otherwise. */
+export function runtimeEnvironment({ kind }: Runtime, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return kind === 'node' ? { NODE_ENV: 'production', ...env } : env;
+}
+
 /** What it executes as a worker. */
 export function programOf({ kind }: Runtime): string {
   return kind === 'python' ? WORKER_PROGRAM : NODE_PROGRAM;

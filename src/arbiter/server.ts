@@ -20,7 +20,7 @@ import { Orders } from './orders.ts';
 import { PidFile } from './pidfile.ts';
 import { Reloads } from './reload.ts';
 import { type Rights, resolveRights } from './rights.ts';
-import { anyPython, describeRuntime, findRuntime } from './runtime.ts';
+import { anyPython, describeRuntime, findRuntime, runtimeEnvironment } from './runtime.ts';
 import { RuntimeDir, removeLeftovers } from './runtime-dir.ts';
 import { type Bound, bindAll } from './sockets.ts';
 import { poolAt, readyWorkers } from './state.ts';
@@ -285,7 +285,8 @@ function setUpAll(settings: Settings, rights: Rights | null): Promise<Setup[]> {
     mountsOf(settings).map(async (mount) => {
       const env = environmentOf(mount);
       const { prefix, settings: own } = mount;
-      return { prefix, settings: own, env, runtime: await findRuntime(own, { env, rights }) };
+      const runtime = await findRuntime(own, { env, rights });
+      return { prefix, settings: own, env: runtimeEnvironment(runtime, env), runtime };
     }),
   );
 }

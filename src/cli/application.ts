@@ -15,6 +15,7 @@ export function requireApplication(settings: Settings): void {
       '    tunicorn mysite.wsgi                 a Django site, in the folder of its manage.py',
       '    tunicorn app:app                     the object app in app.py, as Flask calls it',
       "    tunicorn 'site:create_app()'         what a factory returns",
+      '    tunicorn server.ts                   what a TypeScript or JavaScript file exports',
       '    tunicorn --chdir ~/mysite -w 4 -b :8000 mysite.wsgi',
     ].join('\n'),
   );

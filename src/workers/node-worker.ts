@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { encodeFrame, KIND } from '../gateway/frames.ts';
 import type { WorkerStart } from '../messages.ts';
 import type { LogFile } from '../observe/log.ts';
-import { runApplication } from '../wsgi/run.ts';
+import { type RunOptions, runApplication } from '../wsgi/run.ts';
 import type { FrontCall } from './call.ts';
 import type { Entry } from './entry.ts';
 import { WorkerLane } from './lane.ts';
@@ -40,6 +40,7 @@ function followLog(log: LogFile): void {
 /** A loaded application, served to one front after another until the front says DRAIN. */
 export class NodeWorker {
   readonly #options: NodeWorkerOptions;
+  readonly #runOptions: RunOptions;
   #lane: WorkerLane | null = null;
   #session = 0;
   #began = 0;
@@ -48,6 +49,13 @@ export class NodeWorker {
 
   constructor(options: NodeWorkerOptions) {
     this.#options = options;
+    const { start, log } = options;
+    this.#runOptions = {
+      errors: (text) => log.write(text),
+      report: (text) => log.error(text),
+      serverSoftware: start.serverSoftware,
+      multiprocess: start.multiprocess,
+    };
     options.watcher.onOrder = (order) => this.#obey(order);
   }
 
@@ -80,13 +88,7 @@ export class NodeWorker {
   }
 
   #run(call: FrontCall): Promise<void> {
-    const { start, entry, log } = this.#options;
-    return runApplication(entry.application, call, {
-      errors: (text) => log.write(text),
-      report: (text) => log.error(text),
-      serverSoftware: start.serverSoftware,
-      multiprocess: start.multiprocess,
-    });
+    return runApplication(this.#options.entry.application, call, this.#runOptions);
   }
 
   #obey(order: FromWatch): void {

@@ -36,14 +36,14 @@ function covers(prefix: string, path: string): boolean {
   );
 }
 
-/** Without the slash at its end, and in the bytes of UTF-8, one character each, as paths in `environ` are. */
+/** Without slashes at its end, as SCRIPT_NAME may have none there, and in the bytes of UTF-8, one character each, as paths in `environ` are. */
 function environPrefix(prefix: string): string {
   if (!prefix.startsWith('/')) {
     throw new UserError(
       `mount: the prefix ${JSON.stringify(prefix)} must begin with a slash, like "/api" or "/".`,
     );
   }
-  return Buffer.from(prefix.replace(/\/$/, '')).toString('latin1');
+  return Buffer.from(prefix.replace(/\/+$/, '')).toString('latin1');
 }
 
 function refuseTwins(mounts: readonly Mount[]): void {

@@ -41,13 +41,15 @@ export async function runApplication(app: Application, call: Call, options: RunO
     if (settled === GONE) void closeLate(given, report);
     else {
       body = settled;
-      await sendBody(body, response, report);
+      // Without a promise where none is needed: a small answer is over when this function returns.
+      if (Array.isArray(body)) sendWhole(body, response);
+      else await sendParts(body, response, report);
     }
   } catch (error) {
     report(error);
     exchange.fail(error instanceof HttpError ? error : new HttpError('application-error', String(error)));
   }
-  await quietly(() => body?.close?.(), report);
+  if (body?.close !== undefined) await quietly(() => body?.close?.(), report);
   input.end();
   exchange.release();
 }
@@ -59,13 +61,12 @@ async function closeLate(given: Body | Promise<Body>, report: (error: unknown) =
   await quietly(() => body?.close?.(), report);
 }
 
-async function sendBody(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
-  // All of it is here: it is sent at once, and its length is known (PEP 3333, "Handling the Content-Length
-  // Header").
-  if (Array.isArray(body)) {
-    response.send(body.length === 1 ? toBuffer(body[0]) : Buffer.concat(body.map(toBuffer)), true);
-    return;
-  }
+/** All of it is here: it is sent at once, and its length is known (PEP 3333, "Handling the Content-Length Header"). */
+function sendWhole(body: readonly Chunk[], response: Response): void {
+  response.send(body.length === 1 ? toBuffer(body[0]) : Buffer.concat(body.map(toBuffer)), true);
+}
+
+async function sendParts(body: Body, response: Response, report: (error: unknown) => void): Promise<void> {
   const iterator = iterate(body);
   let ended = false;
   try {
@@ -140,14 +141,22 @@ function makeEnviron(
   return environ as Environ;
 }
 
-function errorStream(sink: (text: string) => void): ErrorStream {
-  return {
-    write: (text) => sink(text),
-    flush: () => undefined,
-    writelines: (lines) => {
-      for (const line of lines) sink(line);
-    },
-  };
+const errorStreams = new WeakMap<RunOptions['errors'], ErrorStream>();
+
+/** One for all requests of a server: three functions for each would be made in vain for nearly all. */
+function errorStream(sink: RunOptions['errors']): ErrorStream {
+  let stream = errorStreams.get(sink);
+  if (stream === undefined) {
+    stream = Object.freeze({
+      write: (text: string) => sink(text),
+      flush: () => undefined,
+      writelines: (lines: Iterable<string>) => {
+        for (const line of lines) sink(line);
+      },
+    });
+    errorStreams.set(sink, stream);
+  }
+  return stream;
 }
 
 function describe(title: string, problem: unknown): string {

@@ -20,7 +20,7 @@ import {
   type WorkerState,
 } from '../../src/arbiter/state.ts';
 import { Clock } from '../../src/clock.ts';
-import { mulberry32 } from '../support/random.ts';
+import { mulberry32 } from '../support/random.mjs';
 import { Ledger } from './ledger.ts';
 
 export type Planner = (state: State, now: number) => Plan;

@@ -4,9 +4,10 @@ import { afterEach, expect, test } from 'vitest';
 import { Client, get, parseHead } from '../../bench/load/client.mjs';
 import { closedLoop, slowestShare } from '../../bench/load/closed.mjs';
 import { openIdle, openSlow } from '../../bench/load/crowd.mjs';
-import { arrivals, openLoop, seeded } from '../../bench/load/open.mjs';
+import { arrivals, openLoop } from '../../bench/load/open.mjs';
 import { check, checkBytes } from '../../bench/load/wrk.mjs';
 import { quantile } from '../../bench/loads.mjs';
+import { mulberry32 } from '../support/random.mjs';
 
 const servers: Server[] = [];
 const QUESTION = { bytes: get('/'), expected: Buffer.from('hello') };
@@ -68,7 +69,7 @@ test.each<[string, string, RequestListener]>([
   ],
 ])('a load with %s is no result', async (_, reason, listener) => {
   const port = await serve(listener);
-  const load = { port, seconds: 5, random: seeded(1), ratePerSecond: 100 };
+  const load = { port, seconds: 5, random: mulberry32(1), ratePerSecond: 100 };
   await expect(closedLoop({ ...load, clients: 2, next: () => QUESTION })).rejects.toThrow(reason);
   await expect(
     openLoop({ ...load, seconds: 0.2, next: () => ({ ...QUESTION, isSlow: false }) }),
@@ -86,16 +87,16 @@ test('the closed loop counts for each client', async () => {
 
 test('the open loop sends what is due and times the fast ones only', async () => {
   const port = await hello();
-  const random = seeded(7);
+  const random = mulberry32(7);
   let nth = 0;
   const next = () => ({ ...QUESTION, isSlow: nth++ % 10 === 0 });
   const { fastMs, requests } = await openLoop({ port, ratePerSecond: 500, seconds: 0.4, random, next });
-  expect(requests).toBe(arrivals({ ratePerSecond: 500, seconds: 0.4, random: seeded(7) }).length);
+  expect(requests).toBe(arrivals({ ratePerSecond: 500, seconds: 0.4, random: mulberry32(7) }).length);
   expect(fastMs).toHaveLength(requests - Math.ceil(requests / 10));
 });
 
 test('arrivals have the wanted rate and rise', () => {
-  const due = arrivals({ ratePerSecond: 1000, seconds: 10, random: seeded(3) });
+  const due = arrivals({ ratePerSecond: 1000, seconds: 10, random: mulberry32(3) });
   expect(Math.abs(due.length - 10_000)).toBeLessThan(400);
   expect(due).toEqual(due.toSorted((a, b) => a - b));
 });

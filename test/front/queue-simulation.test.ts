@@ -1,7 +1,7 @@
 /** Thousands of random histories of queue, lanes and workers; and for each rule a broken front that they catch. */
 import { expect, test } from 'vitest';
 import { type LaneLimits, Queue } from '../../src/front/queue.ts';
-import { mulberry32 } from '../support/random.ts';
+import { mulberry32 } from '../support/random.mjs';
 import { type Lane, type Request, RULES, type Rules, World } from './queue-simulation.ts';
 
 const HISTORIES = 2000;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
+import { mulberry32 } from '../support/random.mjs';
 import { type Case, type ExpectedRequest, expand, limitsOf, rawBytes, readCorpus } from './corpus.ts';
-import { everyByte, feed, type Outcome, randomCuts, randomFrom, type SeenRequest } from './feed.ts';
+import { everyByte, feed, type Outcome, randomCuts, type SeenRequest } from './feed.ts';
 
 const CORPUS = readCorpus();
 const BY_NAME = new Map(CORPUS.map((entry) => [entry.name, entry]));
@@ -85,7 +86,7 @@ describe('byte by byte', () => {
 });
 
 describe('split at random, seed 1', () => {
-  const random = randomFrom(1);
+  const random = mulberry32(1);
   test.each(CORPUS)('$file: $name', (entry) => {
     const bytes = rawBytes(entry);
     for (let round = 0; round < 20; round += 1) {

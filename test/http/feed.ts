@@ -80,17 +80,6 @@ export function everyByte(length: number): number[] {
   return Array.from({ length: Math.max(0, length - 1) }, (_, index) => index + 1);
 }
 
-/** A small generator of numbers from 0 to 1 (mulberry32): the same seed gives the same cuts everywhere. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** Up to `most` random offsets, ascending. */
 export function randomCuts(length: number, random: () => number, most = 8): number[] {
   const count = Math.floor(random() * (most + 1));

@@ -4,8 +4,9 @@
  */
 import { HttpError } from '../../src/errors.ts';
 import type { Limits } from '../../src/http/types.ts';
+import { mulberry32 } from '../support/random.mjs';
 import { limitsOf, rawBytes, readCorpus } from './corpus.ts';
-import { type Outcome, randomFrom, type SeenRequest } from './feed.ts';
+import type { Outcome, SeenRequest } from './feed.ts';
 import { askH11, type H11Outcome, type H11Request, hasH11 } from './h11.ts';
 import { checkInvariants } from './invariants.ts';
 import { below, mutate, type Random } from './mutate.ts';
@@ -54,7 +55,7 @@ const STRICTER_H11 = [/^no request line received$/, /^illegal chunk header/, /^u
 
 /** Mutates until the time is over. The same seed tries the same inputs in the same order. */
 export function fuzz(options: FuzzOptions): FuzzReport {
-  const random = randomFrom(options.seed);
+  const random = mulberry32(options.seed);
   const corpus: Sample[] = readCorpus().map((entry) => ({
     raw: rawBytes(entry).toString('latin1'),
     limits: limitsOf(entry),

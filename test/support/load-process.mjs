@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { LoadConnection, now } from './load-connection.mjs';
+import { mulberry32 } from './random.mjs';
 
 /** @typedef {import('./load-connection.mjs').Fated} Fated */
 
@@ -44,17 +45,11 @@ let failed = 0;
 let asked = 0;
 let unsent = 0;
 let stopping = false;
-let state = options.seed;
 /** Which of the next `slow.every` requests is the slow one. */
 let slowAt = 0;
 
-/** Mulberry32: the same load for the same seed. */
-function random() {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), state | 1);
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
+/** The same load for the same seed. */
+const random = mulberry32(options.seed);
 
 /** @param {Partial<import('./load-connection.mjs').Wanted>} given */
 function nextRequest(given) {

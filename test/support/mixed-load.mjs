@@ -4,6 +4,7 @@
  */
 import net from 'node:net';
 import { takeAnswer } from './load-answers.mjs';
+import { mulberry32 } from './random.mjs';
 
 /**
  * @typedef {object} Kind
@@ -46,18 +47,12 @@ const EXAMPLES = 50;
 /** @type {number[]} by nonce: a status, or one of FATES */ const fates = [];
 /** @type {string[]} what nothing can excuse, for people */ const faults = [];
 const options = /** @type {MixedOptions} */ (JSON.parse(process.argv[2] ?? '{}'));
-let state = options.seed;
 let stopping = false;
 let open = 0;
 let done = 0;
 
-/** Mulberry32: the same requests for the same seed. */
-function random() {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), state | 1);
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
+/** The same requests for the same seed. */
+const random = mulberry32(options.seed);
 
 class MixedConnection {
   /** @type {net.Socket} */ #socket;

@@ -59,6 +59,12 @@ test('one within another: the prefixes add up', async () => {
   expect(await ask(mount({ '/a': inner }), '/a/b/c')).toBe('200 OK: inner /a/b|/c');
 });
 
+test('slashes at the end of a prefix are none of it: SCRIPT_NAME may not end in one', async () => {
+  const app = mount({ '//': named('site'), '/api//': named('api') });
+  expect(await ask(app, '/x')).toBe('200 OK: site |/x');
+  expect(await ask(app, '/api//x')).toBe('200 OK: api /api|//x');
+});
+
 test('prefixes beyond ASCII are those of the URL in UTF-8', async () => {
   const app = mount({ '/café': named('café') });
   expect(await ask(app, '/caf%C3%A9/x')).toBe(`200 OK: café ${latin1('/café')}|/x`);

@@ -1,5 +1,8 @@
-/** Random numbers from 0 to 1 from a 32-bit seed (Tommy Ettinger's public-domain mulberry32). */
-export function mulberry32(seed: number): () => number {
+/**
+ * Random numbers that are the same for the same seed (Tommy Ettinger's public-domain mulberry32).
+ * @param {number} seed 32 bits. @returns {() => number} from 0 to 1
+ */
+export function mulberry32(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
