@@ -11,13 +11,13 @@ import type { Logger } from '../observe/log.ts';
 import { apply, type Change } from './apply.ts';
 import { describeEnd, type End } from './children.ts';
 import { type ChildEvent, type Code, Fleet, type FleetOptions, type Setup } from './fleet.ts';
-import { GoneHook } from './gone-hook.ts';
 import { Heart } from './heart.ts';
 import { Inquiries } from './inquiry.ts';
 import { describeFailure, Journal, name } from './journal.ts';
 import { Performer } from './perform.ts';
 import { type Action, plan, restMs } from './plan.ts';
 import { bindError } from './sockets.ts';
+import { Standing } from './standing.ts';
 import {
   countWorkers,
   createState,
@@ -51,17 +51,6 @@ export function limitsOf(settings: Settings): Limits {
   };
 }
 
-/** What has become of an application so far. */
-interface PoolRecord {
-  /** Some worker was ready once: from then on the server is never ended by an application that fails. */
-  served: boolean;
-  /** Why the new generation is no good. */
-  failure: string;
-  /** Workers that were replaced, by cause. */
-  readonly restarts: Map<Cause, number>;
-  readonly goneHook: GoneHook;
-}
-
 export class Arbiter {
   readonly state: State;
   readonly fleet: Fleet;
@@ -77,7 +66,7 @@ export class Arbiter {
   readonly #performer: Performer;
   readonly heart: Heart;
   /** By pool. */
-  readonly #records: readonly PoolRecord[];
+  readonly #standings: readonly Standing[];
   /** Workers that have told of the application, loaded or not. */
   readonly #told = new Map<number, FromWorker['event']>();
   readonly #events: ChildEvent[] = [];
@@ -96,9 +85,7 @@ export class Arbiter {
     this.state = createState({ fronts: settings.fronts, pools });
     this.fleet = new Fleet(options, (event) => this.#post(event));
     this.#journal = new Journal({ log, pools: setups.length, of: (pool) => this.fleet.of(pool) });
-    this.#records = setups.map(() => {
-      return { served: false, failure: '', restarts: new Map(), goneHook: new GoneHook(options) };
-    });
+    this.#standings = this.state.pools.map((pool) => new Standing(pool, options));
     this.inquiries = new Inquiries((slot, message) => this.fleet.tell(slot, message));
     this.#performer = new Performer({
       ...options,
@@ -137,18 +124,18 @@ export class Arbiter {
 
   /** Workers of a pool that were replaced, by cause. */
   restarts(pool: number): ReadonlyMap<Cause, number> {
-    return this.#record(pool).restarts;
+    return this.#standing(pool).restarts;
   }
 
   /** Whether every application was ever ready. */
   get serving(): boolean {
-    return this.#records.every(({ served }) => served);
+    return this.#standings.every(({ served }) => served);
   }
 
-  #record(pool: number): PoolRecord {
-    const record = this.#records[pool];
-    if (record === undefined) throw new Error(`There is no pool ${pool}.`);
-    return record;
+  #standing(pool: number): Standing {
+    const standing = this.#standings[pool];
+    if (standing === undefined) throw new Error(`There is no pool ${pool}.`);
+    return standing;
   }
 
   /** Spawns everything and keeps it running until it is told to stop. @returns the exit code. */
@@ -157,7 +144,7 @@ export class Arbiter {
     const code = await new Promise<number>((resolve) => {
       this.#exit = resolve;
     });
-    await Promise.all(this.#records.map(({ goneHook }) => goneHook.finish()));
+    await Promise.all(this.#standings.map(({ goneHook }) => goneHook.finish()));
     return code;
   }
 
@@ -169,7 +156,7 @@ export class Arbiter {
 
   /** Begins to replace every worker of a pool by one of the new setup. @returns its generation. */
   renew(pool: number, setup: Setup): number {
-    this.#record(pool).failure = '';
+    this.#standing(pool).renew();
     const { workers: before } = this.setup(pool).settings;
     const { workers } = setup.settings;
     // What TTIN, TTOU or `tunicorn scale` made of it stays, unless the configuration says something new.
@@ -286,7 +273,7 @@ export class Arbiter {
     this.#apply({ type: 'worker-ready', worker: id });
     if (worker === undefined) return;
     if (wasBooting) this.#journal.replaced(this.fleet.named(id));
-    this.#record(worker.pool).served = true;
+    this.#standing(worker.pool).served = true;
     this.#announce();
   }
 
@@ -306,7 +293,7 @@ export class Arbiter {
     }
     if (!pools.every((pool) => this.#isComplete(pool))) return;
     // With 0..N nobody will load the application before the first request: there is no start that could fail.
-    for (const record of this.#records) record.served = true;
+    for (const standing of this.#standings) standing.served = true;
     this.#journal.ready(
       pools.map(({ target }) => target),
       performance.now(),
@@ -341,34 +328,19 @@ export class Arbiter {
 
   /** A worker or a zygote has loaded the application, or says why it cannot. */
   #hear({ pool, generation }: Code, message: FromWorker): void {
-    const record = this.#record(pool);
+    const standing = this.#standing(pool);
     if (message.event === 'loaded') {
       const setup = this.fleet.setup({ pool, generation });
-      record.goneHook.learn(generation, { setup, hooks: message.hooks });
+      standing.goneHook.learn(generation, { setup, hooks: message.hooks });
       if (generation !== poolAt(this.state, pool).generation) return;
       this.#journal.loaded(pool, message);
       return this.fleet.setStaticMounts(pool, message.mounts);
     }
     if (this.state.stop !== null) return;
     const failure = describeFailure(message, this.fleet.of(pool));
-    if (!record.served) return this.#fail(failure, 3);
-    if (this.#isOnTrial({ pool, generation })) record.failure ||= failure;
-    else this.#journal.failed(pool, message);
-  }
-
-  /** Whether this generation may still be thrown away. */
-  #isOnTrial({ pool, generation }: Code): boolean {
-    const { reload, generation: wanted } = poolAt(this.state, pool);
-    return reload !== null && !reload.proven && generation === wanted;
-  }
-
-  #callGoneHook({ pool, generation }: Code, gone: { readonly id: number; readonly pid: number }): void {
-    const { goneHook } = this.#record(pool);
-    goneHook.call(generation, gone);
-    const { reload, population, zygotes, generation: wanted } = poolAt(this.state, pool);
-    const isOld = generation !== wanted && reload?.proven !== false;
-    const isEmpty = (population.get(generation) ?? 0) === 0 && !zygotes.has(generation);
-    if (isOld && isEmpty) goneHook.forget(generation);
+    const meaning = standing.blame(generation, failure);
+    if (meaning === 'start') this.#fail(failure, 3);
+    else if (meaning === 'later') this.#journal.failed(pool, message);
   }
 
   #onWorkerEnd(id: number, end: End): void {
@@ -377,26 +349,21 @@ export class Arbiter {
     const told = this.#told.get(id);
     this.#told.delete(id);
     this.fleet.forgetWorker(id);
-    const isOnTrial = before !== undefined && this.#isOnTrial(before);
-    this.#apply({ type: 'worker-gone', worker: id });
     if (before === undefined) return;
-    this.#callGoneHook(before, named);
+    const standing = this.#standing(before.pool);
+    const isOnTrial = standing.isOnTrial(before.generation);
+    this.#apply({ type: 'worker-gone', worker: id });
+    standing.callGoneHook(before.generation, named);
     this.fleet.tell(before.front, { type: 'worker-gone', worker: id });
     if (this.state.stop !== null) return;
-    const record = this.#record(before.pool);
     const wasReady = before.readyAt !== Number.POSITIVE_INFINITY;
-    const cause = before.cause ?? (wasReady ? 'crash' : 'boot-failed');
-    record.restarts.set(cause, (record.restarts.get(cause) ?? 0) + 1);
+    standing.countRestart(before.cause ?? (wasReady ? 'crash' : 'boot-failed'));
     // One that we killed has been told of already, where there was something to tell.
     if (before.phase === 'leaving') return before.killed ? undefined : this.#journal.left(named, end);
     const how = told === 'failed' ? 'could not load the application' : describeEnd(end);
-    if (isOnTrial) {
-      record.failure ||= `${name(named)} ${how}${told === 'failed' ? '' : ' while it loaded the application'}.`;
-      return;
-    }
-    if (!record.served && told === undefined && isOwnFault(end)) {
-      return this.#fail(`${name(named)} ${describeEnd(end)} while it loaded the application.`, 3);
-    }
+    const text = `${name(named)} ${how}${told === 'failed' ? '' : ' while it loaded the application'}.`;
+    if (isOnTrial) return void standing.blame(before.generation, text);
+    if (!standing.served && told === undefined && isOwnFault(end)) return this.#fail(text, 3);
     this.#journal.lost(named, how, poolAt(this.state, before.pool).retry.notBefore - this.#clock.now());
   }
 
@@ -407,20 +374,22 @@ export class Arbiter {
 
   #onZygoteEnd({ pool, generation }: Code, end: End): void {
     const code = { pool, generation };
-    const record = this.#record(pool);
+    const standing = this.#standing(pool);
     const before = poolAt(this.state, pool).zygotes.get(generation);
-    const isOnTrial = this.#isOnTrial(code);
     const pid = this.fleet.zygote(code)?.pid ?? 0;
     this.fleet.forgetZygote(code);
+    const text = `The process that workers${this.fleet.of(pool)} are forked from ${describeEnd(end)}`;
+    const isTold = this.state.stop !== null || before === undefined || before.phase === 'leaving';
+    // One that has loaded the application speaks for no trial any more.
+    const isBooting = before?.phase === 'booting';
+    const loading = `${text} while it loaded the application.`;
+    const meaning = isTold || (standing.served && !isBooting) ? 'later' : standing.blame(generation, loading);
     this.#apply({ type: 'zygote-gone', ...code });
     // What the import left under its pid is to be taken away, too.
-    this.#callGoneHook(code, { id: 0, pid });
-    if (this.state.stop !== null || before === undefined || before.phase === 'leaving') return;
-    const text = `The process that workers${this.fleet.of(pool)} are forked from ${describeEnd(end)}`;
-    if (before.phase === 'booting' && isOnTrial)
-      record.failure ||= `${text} while it loaded the application.`;
-    else if (!record.served) this.#fail(`${text} while it loaded the application.`, 3);
-    else this.#log.error(`${text}. Another one starts`);
+    standing.callGoneHook(generation, { id: 0, pid });
+    if (isTold) return;
+    if (meaning === 'start') this.#fail(loading, 3);
+    else if (meaning === 'later') this.#log.error(`${text}. Another one starts`);
   }
 
   /** The start has failed: told once, however many find out. */
@@ -437,15 +406,14 @@ export class Arbiter {
     this.#apply(action);
     if (action.type === 'finish-reload') this.#options.onReload(action.pool, null);
     if (action.type === 'abort-reload')
-      this.#options.onReload(action.pool, this.#record(action.pool).failure);
+      this.#options.onReload(action.pool, this.#standing(action.pool).failure);
   }
 
   /** Told by who was killed because it did not get ready. */
-  #onExpired(code: Code, text: string): void {
-    const record = this.#record(code.pool);
-    if (!record.served) this.#fail(text, 3);
-    else if (this.#isOnTrial(code)) record.failure ||= text;
-    else this.#log.error(text);
+  #onExpired({ pool, generation }: Code, text: string): void {
+    const meaning = this.#standing(pool).blame(generation, text);
+    if (meaning === 'start') this.#fail(text, 3);
+    else if (meaning === 'later') this.#log.error(text);
   }
 
   #finish(): void {

@@ -62,7 +62,7 @@ function mounts(): Schema {
     ),
     additionalProperties: false,
   };
-  return { type: ['string', 'array'], items: { anyOf: [TEXT, table] } };
+  return { type: ['string', 'array', 'object'], items: { anyOf: [TEXT, table] }, additionalProperties: TEXT };
 }
 
 function defaultOf({ type, default: fallback }: Option): unknown {

@@ -10,7 +10,11 @@ export type Texts =
 /** Numbers are good for these. The rights of a umask are octal, which a number of TOML no longer shows. */
 const NUMBERS: readonly ValueType[] = ['count', 'seconds', 'size', 'workers'];
 /** Lists that are tables as well, and what stands on the right. */
-const TABLES: Partial<Record<ValueType, string>> = { env: 'NAME = "VALUE"', static: '"/PREFIX/" = "DIR"' };
+const TABLES: Partial<Record<ValueType, string>> = {
+  env: 'NAME = "VALUE"',
+  static: '"/PREFIX/" = "DIR"',
+  mounts: '"/PREFIX" = "APP"',
+};
 
 export function textsOf({ type }: Pick<Option, 'type'>, value: unknown): Texts {
   if (type === 'flag')

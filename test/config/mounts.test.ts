@@ -183,6 +183,14 @@ preload = false
     expect(byPrefix(settings)).toMatchObject({ '/api': { workers: { min: 2 } } });
   });
 
+  test('or a table of applications, where there is little to say', () => {
+    const { settings } = fromFile('[mount]\n"/" = "shop"\n"/api" = "server.ts workers=2"\n');
+    expect(byPrefix(settings)).toMatchObject({ '/': { app: 'shop' }, '/api': { workers: { min: 2 } } });
+    expect(() => fromFile('mount = 5')).toThrow(
+      'mount takes text or a list of texts, or a table of "/PREFIX" = "APP".',
+    );
+  });
+
   test('the command line is stronger, as a whole', () => {
     writeFileSync(join(cwd, 'tunicorn.toml'), '[[mount]]\nprefix = "/a"\napp = "a"\n');
     expect(Object.keys(mounts('--mount', '/b=b'))).toEqual(['/b']);
