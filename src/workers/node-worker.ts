@@ -6,7 +6,6 @@ import { runApplication } from '../wsgi/run.ts';
 import type { FrontCall } from './call.ts';
 import type { Entry } from './entry.ts';
 import { WorkerLane } from './lane.ts';
-import type { FromWatch } from './orders.ts';
 import type { Watcher } from './watcher.ts';
 
 /** A front that is being replaced is looked for this often, and this long. */
@@ -87,7 +86,7 @@ export class NodeWorker {
     });
   }
 
-  #obey(order: FromWatch): void {
+  #obey(order: Parameters<Watcher['onOrder']>[0]): void {
     switch (order.type) {
       case 'abandon':
         return this.#lane?.call(order.id)?.abandon();
