@@ -2,7 +2,9 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** CPython's handler writes at once; a Node worker's thread has first to find out whether the other one runs anything. */
 const PATIENCE_MS = 300;
+export const NODE_PATIENCE_MS = 800;
 const POLL_MS = 10;
 /** The folder is the workers' own: a link in it could lead a reading root elsewhere, a pipe could stop it. */
 const SAFELY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -15,11 +17,17 @@ const MOST_BYTES = 256 * 1024;
  */
 export function dumpStacks(pid: number, path: string): Promise<string> {
   // 0 would be our whole process group.
-  return readStacks(path, () => pid > 0 && process.kill(pid, 'SIGURG'));
+  return readStacks(path, {
+    ask: () => pid > 0 && process.kill(pid, 'SIGURG'),
+    patienceMs: PATIENCE_MS,
+  });
 }
 
 /** What is written to the file once it was asked for; `ask` gives false, or throws, when nobody is there. */
-export async function readStacks(path: string, ask: () => boolean): Promise<string> {
+export async function readStacks(
+  path: string,
+  { ask, patienceMs }: { readonly ask: () => boolean; readonly patienceMs: number },
+): Promise<string> {
   const before = read(path, 0).length;
   try {
     if (!ask()) return '';
@@ -27,7 +35,7 @@ export async function readStacks(path: string, ask: () => boolean): Promise<stri
     return '';
   }
   let seen = '';
-  for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
+  for (let waited = 0; waited < patienceMs; waited += POLL_MS) {
     await sleep(POLL_MS);
     const text = read(path, before).toString('utf8');
     // It is written line by line: whole when nothing more came.

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Settings } from '../config/options.ts';
 import type { FromWorker, FromZygote, WorkerStart } from '../messages.ts';
 import { compileAccessFormat } from '../observe/access-log.ts';
-import { dumpStacks, readStacks } from '../stack-file.ts';
+import { dumpStacks, NODE_PATIENCE_MS, readStacks } from '../stack-file.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import type { End } from './children.ts';
 import { type Rights, withRights } from './rights.ts';
@@ -98,10 +98,11 @@ export class WorkerProcess {
   /** Where it is, while no front can ask it; `path`: its stack file. Empty when it does not tell. */
   stacks(path: string): Promise<string> {
     if (this.#options.runtime.kind === 'python') return dumpStacks(this.pid, path);
-    return readStacks(path, () => {
+    const ask = () => {
       this.send({ dump: true });
       return !this.#ended;
-    });
+    };
+    return readStacks(path, { ask, patienceMs: NODE_PATIENCE_MS });
   }
 
   #listen(): void {

@@ -4,7 +4,7 @@ import type { Settings } from '../config/options.ts';
 import type { Lane, LaneJob } from '../gateway/lane.ts';
 import type { FromFront, LaneReport, PeerReport } from '../messages.ts';
 import type { Logger } from '../observe/log.ts';
-import { dumpStacks } from '../stack-file.ts';
+import { dumpStacks, NODE_PATIENCE_MS } from '../stack-file.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { Job, Place } from './job.ts';
@@ -145,7 +145,8 @@ export class Crew {
     const peer = this.#peers.get(id);
     if (peer === undefined) return '';
     const said = await new Promise<string>((resolve) => {
-      const timer = setTimeout(() => resolve(''), STACKS_MS);
+      const isParallel = [...peer.lanes].some((lane) => lane.isParallel);
+      const timer = setTimeout(() => resolve(''), isParallel ? NODE_PATIENCE_MS : STACKS_MS);
       this.#curious.set(peer, (text) => {
         clearTimeout(timer);
         resolve(text);

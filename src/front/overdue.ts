@@ -4,7 +4,7 @@
  */
 import { HttpError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
-import { dumpStacks } from '../stack-file.ts';
+import { dumpStacks, NODE_PATIENCE_MS } from '../stack-file.ts';
 import type { DeadlineList, Deadlines } from './deadlines.ts';
 import type { Job, Place } from './job.ts';
 import { Link } from './line.ts';
@@ -51,13 +51,21 @@ export class Overdue {
   readonly #options: OverdueOptions;
   /** By worker, those that still run. */
   readonly #cases = new Map<WorkerPeer, Set<Case>>();
+  /** Those of which the log does not know yet where they were; they may have ended meanwhile. */
+  readonly #asked = new Set<Case>();
   readonly #untold: DeadlineList<Case>;
+  /** The same of those that run side by side: there another thread has to find out. */
+  readonly #untoldParallel: DeadlineList<Case>;
   readonly #unheard: DeadlineList<Case>;
 
   constructor(options: OverdueOptions) {
     this.settings = options.settings;
     this.#options = options;
     this.#untold = options.deadlines.list(STACK_MS, (each) => void this.#tellWithoutHelp(each));
+    this.#untoldParallel = options.deadlines.list(
+      NODE_PATIENCE_MS,
+      (each) => void this.#tellWithoutHelp(each),
+    );
     this.#unheard = options.deadlines.list(INTERRUPT_MS, (each) => this.#giveUp(each));
   }
 
@@ -67,19 +75,20 @@ export class Overdue {
     const { id, peer } = place;
     const each = new Case(job, place);
     this.#cases.set(peer, (this.#cases.get(peer) ?? new Set()).add(each));
+    this.#asked.add(each);
     peer.interrupt(id);
-    this.#untold.add(each.untold);
+    (each.isParallel ? this.#untoldParallel : this.#untold).add(each.untold);
     this.#unheard.add(each.unheard);
     if (!each.isParallel) this.#replace(peer);
   }
 
   /** The worker's answer to DUMP. */
   hear(peer: WorkerPeer, stack: Stack): void {
-    for (const each of this.#cases.get(peer) ?? []) {
-      if (each.id !== stack.id) continue;
+    for (const each of this.#asked) {
+      if (each.peer !== peer || each.id !== stack.id) continue;
       // There another thread answers: that this one is alive shows only when the request ends.
       if (!each.isParallel) this.#unheard.delete(each.unheard);
-      this.#untold.delete(each.untold);
+      each.untold.leave();
       const where = stack.text === '' ? 'It was about to end.' : `It was here:\n${stack.text.trimEnd()}`;
       this.#tell(each, { thread: stack.thread, where });
     }
@@ -129,6 +138,7 @@ export class Overdue {
   #tell(each: Case, { thread, where }: { thread: string; where: string }): void {
     if (each.told) return;
     each.told = true;
+    this.#asked.delete(each);
     const { peer, job, isParallel } = each;
     const who = `Worker ${peer.id} (pid ${peer.pid})${thread === '' ? '' : `, thread ${thread}`}`;
     const what = `${job.title} had no answer for ${this.settings.timeout} s`;

@@ -91,7 +91,7 @@ export class NodeWorker {
     return runApplication(this.#options.entry.application, call, this.#runOptions);
   }
 
-  #obey(order: FromWatch): void {
+  #obey(order: Parameters<Watcher['onOrder']>[0]): void {
     switch (order.type) {
       case 'abandon':
         return this.#lane?.call(order.id)?.abandon();

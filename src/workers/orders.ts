@@ -9,9 +9,13 @@ export type ToWatch =
       readonly pid: number;
     }
   /** The lane of this session has ended. */
-  | { readonly type: 'disconnect'; readonly session: number };
+  | { readonly type: 'disconnect'; readonly session: number }
+  /** The answer to `there`. */
+  | { readonly type: 'here' };
 
 export type FromWatch =
+  /** Does the event loop turn? */
+  | { readonly type: 'there' }
   | { readonly type: 'abandon'; readonly id: number }
   | { readonly type: 'interrupt'; readonly id: number }
   | { readonly type: 'drain' }

@@ -14,10 +14,21 @@ import { mainStack } from './stack.ts';
 const ARBITER = 3;
 /** A request that is overdue while no code runs waits for what the engine cannot name. */
 const IDLE = '    (no code ran: it waits for a promise that is not settled)';
+/** What the engine runs outside of JavaScript it does not stop for anybody. */
+const BEYOND =
+  '    (it does not answer, and runs nothing that can be looked into: a regular expression, or a call outside of JavaScript?)';
+/** An event loop that turns answers within this long. */
+const TURN_MS = 80;
+/** How long the engine is given to stop code: where the loop turns there is mostly none, where it is stuck there must be. */
+const TURNING_MS = 100;
+const STUCK_MS = 500;
 
 const { claims: memory, stackFile } = workerData as WatchData;
 const claims = new Claims(memory);
 let control: Socket | null = null;
+let onHere: () => void = () => {};
+/** What a look at the main thread gives, while one is taken: a hundred requests may be overdue in the same moment. */
+let looking: Promise<string> | null = null;
 
 function tell(message: FromWatch): void {
   parentPort?.postMessage(message);
@@ -49,7 +60,8 @@ function take({ kind, id, head }: Frame, socket: Socket): void {
     case KIND.ABANDON:
       return tell({ type: 'abandon', id });
     case KIND.INTERRUPT:
-      return tell({ type: 'interrupt', id });
+      // Not while the other thread is looked at: what it then does is no news.
+      return void Promise.resolve(looking).then(() => tell({ type: 'interrupt', id }));
     case KIND.DRAIN:
       return tell({ type: 'drain' });
     case KIND.REOPEN:
@@ -61,9 +73,34 @@ function take({ kind, id, head }: Frame, socket: Socket): void {
   }
 }
 
+/** Never empty. */
+function whereMainIs(): Promise<string> {
+  looking ??= look().finally(() => {
+    looking = null;
+  });
+  return looking;
+}
+
+async function look(): Promise<string> {
+  const isTurning = await turns();
+  const stack = await mainStack(isTurning ? TURNING_MS : STUCK_MS);
+  return stack || (isTurning ? IDLE : BEYOND);
+}
+
+/** Whether the event loop of the main thread comes round. */
+function turns(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), TURN_MS);
+    onHere = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    tell({ type: 'there' });
+  });
+}
+
 async function dump(id: number, socket: Socket): Promise<void> {
-  const stack = await mainStack();
-  const body = Buffer.from(stack === '' ? IDLE : stack);
+  const body = Buffer.from(await whereMainIs());
   socket.write(encodeFrame({ kind: KIND.STACK, id, head: id === 0 ? '' : 'thread\0main', body }));
 }
 
@@ -76,12 +113,13 @@ function recall(head: string, socket: Socket): void {
 
 /** For the arbiter, while the application is still loaded: no front knows this worker yet. */
 async function dumpToFile(): Promise<void> {
-  const stack = await mainStack();
-  if (stackFile !== '') appendFileSync(stackFile, `${stack === '' ? IDLE : stack}\n`);
+  const where = await whereMainIs();
+  if (stackFile !== '') appendFileSync(stackFile, `${where}\n`);
 }
 
 parentPort?.on('message', (message: ToWatch) => {
   if (message.type === 'connect') openControl(message);
+  else if (message.type === 'here') onHere();
   else control?.destroy();
 });
 

@@ -8,7 +8,7 @@ const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 /** The thread that takes orders, as the main thread sees it. */
 export class Watcher {
   readonly claims = new Claims();
-  onOrder: (order: FromWatch) => void = () => {};
+  onOrder: (order: Exclude<FromWatch, { type: 'there' }>) => void = () => {};
   readonly #thread: Worker;
 
   constructor(stackFile: string) {
@@ -21,7 +21,10 @@ export class Watcher {
       resourceLimits: LIMITS,
       name: 'tunicorn-orders',
     });
-    this.#thread.on('message', (order: FromWatch) => this.onOrder(order));
+    this.#thread.on('message', (order: FromWatch) => {
+      if (order.type === 'there') this.tell({ type: 'here' });
+      else this.onOrder(order);
+    });
     this.#thread.on('error', (error) => {
       throw error;
     });

@@ -10,11 +10,20 @@ afterEach(() => {
 });
 
 /** A lane, and the worker's end of it. */
-async function open(order: 'fifo' | 'any', rest: Buffer = Buffer.alloc(0)) {
+async function open(
+  order: 'fifo' | 'any',
+  rest: Buffer = Buffer.alloc(0),
+  { onRead }: { readonly onRead?: () => boolean } = {},
+) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  const worker = dial((server.address() as AddressInfo).port);
+  const { port } = server.address() as AddressInfo;
+  // Only such a socket leaves bytes with the kernel when it is to stop.
+  const worker =
+    onRead === undefined
+      ? dial(port)
+      : dial({ port, onread: { buffer: Buffer.alloc(4096), callback: onRead } });
   worker.on('error', () => {});
   const socket = await accepted;
   socket.on('error', () => {});
@@ -217,14 +226,25 @@ test.each([
 ])(
   'a worker dies and has not read %s: only that tells that the request was not begun',
   async (_what, more, fate) => {
-    const { lane, worker, closed } = await open('any');
+    let hasRead = () => {};
+    const read = new Promise<void>((resolve) => {
+      hasRead = resolve;
+    });
+    // It stops after what it reads first: the request, or something before it.
+    const onRead = () => {
+      hasRead();
+      return false;
+    };
+    const { lane, worker, closed } = await open('any', Buffer.alloc(0), { onRead });
     const note = new Note();
-    if (fate === 'unread') worker.pause();
-    const read = new Promise((resolve) => worker.once('data', resolve));
+    if (fate === 'unread') {
+      lane.tell(frame(KIND.DRAIN, 0));
+      lane.flush();
+      await read;
+    }
     lane.send(1, { job: note, frame: frame(KIND.REQUEST, 1) });
     lane.flush();
     if (fate === 'lost') await read;
-    worker.pause();
     more(lane);
     // Its bytes must have come to the kernel there, or nothing is unread.
     await vi.waitFor(() => expect(unreadBytes(worker)).toBeGreaterThan(0));

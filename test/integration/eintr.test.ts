@@ -1,4 +1,7 @@
-/** Signals in the application's C code, in the whole server: who sees one, and when. */
+/**
+ * Signals in the application's C code, in the whole server: who sees one, and when. Python only: a Node worker hears its
+ * orders in another thread, by no signal.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,

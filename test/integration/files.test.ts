@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pattern, seeded } from '../front/harness.ts';
 import { type Answer, connect, fetchOnce, field } from '../support/client.ts';
-import { hasModule, ROOT, type Server, startTunicorn } from '../support/tunicorn.ts';
+import { appArgs, type Kind } from '../support/kinds.ts';
+import { hasModule, type Server, startTunicorn } from '../support/tunicorn.ts';
 
-const APPS = join(ROOT, 'test/apps');
 const LARGE = 100 * 1024 * 1024;
 const TIMEOUT = { timeout: 20_000 };
 const SIZES = [1, 10, 4096, 65_535, 65_536, 65_537, 300_000, 2_000_001];
@@ -27,9 +27,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function start(...args: readonly string[]): Promise<Server> {
+const start = (...args: readonly string[]) => startKind('python', ...args);
+
+function startKind(kind: Kind, ...args: readonly string[]): Promise<Server> {
   const files = ['--sendfile-root', folder, '--accel', `/protected/=${folder}`];
-  return startTunicorn({ cwd: APPS, env: { FILES: folder }, args: [...files, ...args, 'files'] });
+  return startTunicorn({ env: { FILES: folder }, args: [...files, ...args, ...appArgs(kind, 'files')] });
 }
 
 /** Files of the folder that a process has open. */
@@ -45,9 +47,16 @@ function openFiles(pid = 0): number {
 
 const WAYS = ['wrapped', 'temporary', 'sent', 'accel'];
 
-describe.each(WAYS)('%s', (way) => {
+/** A TypeScript application names its files: it has no `wsgi.file_wrapper`. */
+const KINDS_AND_WAYS = [
+  ...WAYS.map((way) => ['python', way] as const),
+  ['node', 'sent'] as const,
+  ['node', 'accel'] as const,
+];
+
+describe.each(KINDS_AND_WAYS)('%s worker, %s', (kind, way) => {
   test('every size comes whole, in parts, to HEAD and to HTTP/1.0', async () => {
-    await using server = await start();
+    await using server = await startKind(kind);
     using client = await connect({ port: server.port });
     for (const [name, bytes] of contents) {
       const answer = await client.request('GET', `/${way}/${name}`);

@@ -1,4 +1,7 @@
-/** A worker that lives, and that nobody can reach any more. */
+/**
+ * A worker that lives, and that nobody can reach any more. Python only: the control connection of a Node worker belongs to
+ * a thread of its own, which the application cannot get at.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

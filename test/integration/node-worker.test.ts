@@ -125,6 +125,21 @@ describe('an error that nobody catches', () => {
   });
 });
 
+test('fifty that wait for what never comes: 504 each, told where they are, and the worker goes on', async () => {
+  await using server = await start('--timeout', '1');
+  const [worker] = await server.workers();
+  const asked = Array.from({ length: 50 }, (_, id) => fetchOnce({ port: server.port }, `/patient?${id}`));
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 504));
+  const told = () =>
+    server.log().match(/^\[.*Timeout: GET \/patient\?\d+ had no answer for 1 s\..*\n.*no code ran/gm);
+  await expect.poll(() => told()?.length, SOON).toBe(50);
+  // What it awaited was given up.
+  await expect.poll(() => said().filter((line) => line === 'patient through').length, SOON).toBe(50);
+  expect((await fetchOnce({ port: server.port }, '/run?after')).status).toBe(200);
+  expect(await server.workers()).toEqual([worker]);
+  expect(server.log()).not.toMatch(/is replaced/);
+});
+
 describe('an endless loop', () => {
   test('504 at the deadline, its stack in the log, another worker; who ran beside it is served there', async () => {
     await using server = await start('--timeout', '1');

@@ -1,4 +1,7 @@
-/** `--preload` with the real command: the application is imported once, workers are forked, and everything may die. */
+/**
+ * `--preload` with the real command: the application is imported once, workers are forked, and everything may die. Python
+ * only: a Node process cannot be forked.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

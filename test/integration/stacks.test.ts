@@ -1,4 +1,7 @@
-/** What every thread is doing, also when no worker can say it any more. */
+/**
+ * What every thread is doing, also when no worker can say it any more. Python only, for its many threads: those of Node
+ * workers are in node-status.test.ts.
+ */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';

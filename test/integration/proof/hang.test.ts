@@ -101,8 +101,60 @@ function assertContained({ what, path, stack }: Kind, { fates, back, report, log
   expect(told.filter((entry) => !stack.test(entry))).toEqual([]);
 }
 
-describe('504 at the deadline, the stack in the log, a new worker at once', () => {
+describe('504 at the deadline, the stack in the log, a new Python worker at once', () => {
   for (const kind of Object.values(KINDS)) {
     test(`in ${kind.what}`, async () => assertContained(kind, await hang(kind)), 60_000);
   }
 });
+
+interface NodeKind {
+  readonly path: string;
+  /** What the log must hold of it. */
+  readonly stack: RegExp;
+  /** It keeps the thread of all requests: only another worker helps. A promise that is never settled harms nobody. */
+  readonly isReplaced: boolean;
+}
+
+/** What the engine does not stop for anybody. */
+const BEYOND = /runs nothing that can be looked into/;
+
+const NODE_KINDS: readonly NodeKind[] = [
+  { path: '/hang/loop', stack: /\bat loop \(.*faults\.ts:\d+/, isReplaced: true },
+  { path: '/hang/regex', stack: /\bat regex \(.*faults\.ts:\d+/, isReplaced: true },
+  { path: '/hang/blocked', stack: BEYOND, isReplaced: true },
+  {
+    path: '/hang/promise',
+    stack: /no code ran: it waits for a promise that is not settled/,
+    isReplaced: false,
+  },
+  {
+    path: '/hang/sleep',
+    stack: /no code ran: it waits for a promise that is not settled/,
+    isReplaced: false,
+  },
+];
+
+test('a Node worker that hangs in each of its ways: 504 at the deadline, and another one only where it must be', async () => {
+  await using scenario = await startScenario({
+    kind: 'node',
+    args: ['-w', '2', '--timeout', String(TIMEOUT_S)],
+  });
+  const { server } = scenario;
+  // Quick ones, of which none has begun there when the thread is lost.
+  await using load = scenario.load({ rate: 40, connections: 8, path: '/plain', posts: 0 });
+  for (const { path, stack, isReplaced } of NODE_KINDS) {
+    const before = await server.workers();
+    const { status, sentMs, doneMs } = await load.once(path);
+    expect([path, status, doneMs - sentMs < 2 * TIMEOUT_S * 1000]).toEqual([path, 504, true]);
+    await server.waitForLog(new RegExp(`Timeout: GET ${path}\\?[^]*?${stack.source}`));
+    await load.answered(20);
+    if (isReplaced) {
+      await until('the other one', async () => (await server.workers()).some((pid) => !before.includes(pid)));
+    }
+    await scenario.settled(2);
+    const stayed = (await server.workers()).filter((pid) => before.includes(pid));
+    expect([path, stayed.length]).toEqual([path, isReplaced ? 1 : 2]);
+  }
+  const report = await load.stop();
+  expect(report.failed.filter(({ path }) => path === '/plain')).toEqual([]);
+}, 60_000);
