@@ -6,7 +6,6 @@ import { type RunOptions, runApplication } from '../wsgi/run.ts';
 import type { FrontCall } from './call.ts';
 import type { Entry } from './entry.ts';
 import { WorkerLane } from './lane.ts';
-import type { FromWatch } from './orders.ts';
 import { scriptName } from './script-name.ts';
 import type { Watcher } from './watcher.ts';
 
