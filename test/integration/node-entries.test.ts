@@ -88,7 +88,7 @@ test('an application in TypeScript is served, and imports every other kind', asy
 // Those that Node itself takes for something else when nobody says what they are.
 test.each(['none/app.cjs', 'none/module.js', 'commonjs/app.ts'])('%s is an application', async (name) => {
   const { code, log } = await check(name);
-  expect([code, log]).toEqual([0, expect.stringContaining(`Application ${name}:default`)]);
+  expect([code, log]).toEqual([0, expect.stringContaining(`Application ${name} (WSGI)`)]);
 });
 
 test.each(REFUSED)('%s: what is wrong, and where', async (name, _text, said) => {

@@ -90,8 +90,9 @@ test('what resolves it, and the types, find what they look for', async () => {
   expect(messages).toEqual([]);
   // ESM alone: what requires it gets it by require(esm) of Node 20.19 and newer, which attw does not know.
   // It exits with 1 when there is a problem.
-  const report = npm(folder, 'exec', '--prefix', ROOT, '--', 'attw', '--profile', 'esm-only', tarball);
-  expect(report.match(/node16 \(from ESM\): 🟢/gu)).toHaveLength(3);
+  const words = ['attw', '--profile', 'esm-only', '--format', 'ascii', tarball];
+  const report = npm(folder, 'exec', '--prefix', ROOT, '--', ...words);
+  for (const entry of ['tunicorn', 'tunicorn/ts']) expect(report).toContain(`"${entry}"`);
 });
 
 test('a bundle holds only what it uses', async () => {
