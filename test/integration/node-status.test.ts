@@ -36,7 +36,7 @@ test('status, metrics and stacks: workers, every request under way, what is fini
       .poll(async () => underWay(await status()).sort(), SOON)
       .toEqual(RUNNING.map((path) => `GET ${path}`));
     const told = await status();
-    expect(told.app).toBe(`${join(APPS, 'node-worker.ts')}:default`);
+    expect(told.app).toBe(join(APPS, 'node-worker.ts'));
     expect(told.workers.map(({ pid }) => pid).sort()).toEqual((await server.workers()).sort());
     expect(told.workers.map(({ state }) => state)).toEqual(['ready', 'ready']);
     expect(told.workers.reduce((sum, { requests }) => sum + requests, 0)).toBe(FINISHED);
