@@ -42,8 +42,12 @@ test('status, metrics and stacks: workers, every request under way, what is fini
     expect(told.workers.reduce((sum, { requests }) => sum + requests, 0)).toBe(FINISHED);
     for (const { rss } of told.workers) expect(rss).toBeGreaterThan(20 * 1024 * 1024);
     expect(await command('status')).toMatch(/GET \/patient\?1 for \d/);
-    expect(await command('status', '--prometheus')).toMatch(/^tunicorn_workers\{state="ready",mount="\/"\} 2$/m);
-    expect(await command('status', '--prometheus')).toMatch(/^tunicorn_requests_total\{status="200",mount="\/"\} 7$/m);
+    expect(await command('status', '--prometheus')).toMatch(
+      /^tunicorn_workers\{state="ready",mount="\/"\} 2$/m,
+    );
+    expect(await command('status', '--prometheus')).toMatch(
+      /^tunicorn_requests_total\{status="200",mount="\/"\} 7$/m,
+    );
 
     expect(await command('stacks')).toMatch(/no code ran: it waits for a promise/);
     ask('/loop').catch(() => {});
