@@ -26,6 +26,7 @@ export class NodeResponse {
   readonly #environ: Environ;
   readonly #socket: NodeSocket;
   #parts: Buffer[] = [];
+  #left = false;
   #needsDrain = false;
   #broken: unknown = null;
   #onHead: () => void = () => {};
@@ -60,9 +61,7 @@ export class NodeResponse {
     });
     // `close` follows when everything has been taken.
     response.once('finish', () => this.#socket.destroy());
-    this.#socket.once('close', () =>
-      this.break(new Error('The listener closed the response before it was complete.')),
-    );
+    this.#socket.once('close', () => this.break(closedEarly(this.#socket.errored)));
   }
 
   #tap(): void {
@@ -89,6 +88,7 @@ export class NodeResponse {
   /** The next part; null after the last. @throws what broke the response off. */
   async take(): Promise<Buffer | null> {
     while (this.#parts.length === 0) {
+      if (this.#left) return null;
       if (this.#broken !== null) throw this.#broken;
       if (this.response.writableEnded) {
         this.#socket.flow();
@@ -112,9 +112,21 @@ export class NodeResponse {
     return this.#parts;
   }
 
+  /** Some of the body can be taken. */
+  get hasParts(): boolean {
+    return this.#parts.length > 0;
+  }
+
+  /** The client has gone, which is no error: whoever waits goes on with nothing. */
+  leave(): void {
+    this.#left = true;
+    this.#onHead();
+    this.#wake();
+  }
+
   /** Nothing more comes, because of this. */
   break(error: unknown): void {
-    if (this.#broken !== null || this.response.writableFinished) return;
+    if (this.#left || this.#broken !== null || this.response.writableFinished) return;
     this.#broken = error;
     this.#onBroken(error);
     this.#wake();
@@ -125,7 +137,7 @@ export class NodeResponse {
     { reason, fields }: { readonly reason: string | HeadFields; readonly fields: HeadFields },
   ): ServerResponse {
     const { response } = this;
-    const given = typeof reason === 'string' ? fields : reason;
+    const given = typeof reason === 'string' ? fields : (fields ?? reason);
     // Those that are given here only would be known to the bytes alone.
     if (given !== undefined && !response.headersSent) setAll(response, given);
     if (typeof reason === 'string') this.#own.writeHead.call(response, code, reason as never);
@@ -200,15 +212,31 @@ function sort({
     : { encoding, callback };
 }
 
+/** As Node does where some have been set before: those of the same name make way. */
 function setAll(response: ServerResponse, fields: NonNullable<HeadFields>): void {
   if (!Array.isArray(fields)) {
-    for (const [name, value] of Object.entries(fields)) {
-      if (value !== undefined) response.setHeader(name, value as string | readonly string[]);
-    }
+    for (const [name, value] of Object.entries(fields)) response.setHeader(name, value as string);
     return;
   }
-  const flat = fields.flat();
-  for (let i = 0; i + 1 < flat.length; i += 2) response.appendHeader(String(flat[i]), String(flat[i + 1]));
+  const pairs = [...pairsOf(fields)];
+  for (const [name] of pairs) response.removeHeader(name);
+  for (const [name, value] of pairs) response.appendHeader(name, value);
+}
+
+/** Of `[name, value, name, value]`, and of `[[name, value], [name, value]]`. */
+function* pairsOf(list: OutgoingHttpHeader[]): Generator<[name: string, value: string | string[]]> {
+  const flat = Array.isArray(list[0]) ? (list as unknown as OutgoingHttpHeader[][]).flat() : list;
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const value = flat[i + 1];
+    yield [String(flat[i]), Array.isArray(value) ? value.map(String) : String(value)];
+  }
+}
+
+/** Without a stack: it would tell of sockets here, and nothing of the listener. */
+function closedEarly(cause: Error | null): Error {
+  const error = new Error('The listener closed the response before it was complete.');
+  error.stack = `${error.name}: ${error.message}`;
+  return cause === null ? error : Object.assign(error, { cause });
 }
 
 /** What belongs to the connection is the server's, whatever a framework says. */
