@@ -98,7 +98,7 @@ export class NodeResponse {
         this.#wake = resolve;
       });
       // Everything so far is with the client, or nearly: more may come.
-      this.#socket.release();
+      this.#socket.flow();
       await more;
     }
     const parts = this.#parts;
@@ -158,7 +158,7 @@ export class NodeResponse {
     const { response } = this;
     const { encoding, callback } = sort(given);
     const isOpen = !response.writableEnded && !response.destroyed;
-    const flowing = this.#own.write.call(response, chunk, encoding ?? 'utf8', callback);
+    const flowing = this.#held(() => this.#own.write.call(response, chunk, encoding ?? 'utf8', callback));
     if (!flowing) this.#needsDrain = true;
     if (isOpen) this.#add(chunk, encoding);
     return flowing;
@@ -176,10 +176,22 @@ export class NodeResponse {
     const last = typeof chunk === 'function' ? null : (chunk ?? null);
     const { encoding, callback } =
       typeof chunk === 'function' ? { encoding: undefined, callback: chunk } : sort(given);
-    if (last === null) (this.#own.end as (done?: Callback) => void).call(response, callback);
-    else this.#own.end.call(response, last, encoding ?? 'utf8', callback);
+    this.#held(() => {
+      if (last === null) (this.#own.end as (done?: Callback) => void).call(response, callback);
+      else this.#own.end.call(response, last, encoding ?? 'utf8', callback);
+    });
     if (isOpen) this.#add(last ?? '', encoding);
     return response;
+  }
+
+  /** Holds back what is written until it has been taken. Whoever waits is woken, and lets it go, also when nothing was written. */
+  #held<T>(write: () => T): T {
+    this.#socket.hold();
+    try {
+      return write();
+    } finally {
+      this.#wake();
+    }
   }
 
   #hint(hints: Record<string, string | string[]>, callback?: () => void): void {
@@ -195,7 +207,6 @@ export class NodeResponse {
     const part = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : Buffer.from(chunk);
     if (part.length > 0) this.#parts.push(part);
     this.#onHead();
-    this.#wake();
   }
 }
 

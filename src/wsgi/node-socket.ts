@@ -14,10 +14,8 @@ export class NodeSocket extends Duplex {
   readonly localPort: number;
   /** As of a TLS connection: frameworks tell by it whether the request is secure. */
   readonly encrypted: boolean;
-  /** The write that is held back. */
-  #written: { readonly bytes: number; readonly callback: Written } | null = null;
-  /** Bytes that may pass. */
-  #allowed = 0;
+  /** Ends the write that is held back. */
+  #written: Written | null = null;
   #flowing = false;
 
   constructor(environ: Environ) {
@@ -31,37 +29,31 @@ export class NodeSocket extends Duplex {
     this.on('error', () => {});
   }
 
-  /** What has been written so far is taken. */
-  release(): void {
-    this.#allowed = this.writableLength;
-    const written = this.#written;
-    this.#written = null;
-    if (written !== null) this.#take(written);
-  }
-
-  /** What is written from now on is taken at once. */
+  /** What was written is taken; what comes until `hold` belongs to that, since a corked response writes late. */
   flow(): void {
     this.#flowing = true;
-    this.release();
+    const written = this.#written;
+    this.#written = null;
+    written?.();
+  }
+
+  hold(): void {
+    this.#flowing = false;
   }
 
   override _read(): void {}
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Written): void {
-    this.#take({ bytes: chunk.length, callback });
+  override _write(_chunk: Buffer, _encoding: BufferEncoding, callback: Written): void {
+    this.#take(callback);
   }
 
-  override _writev(chunks: readonly { readonly chunk: Buffer }[], callback: Written): void {
-    this.#take({ bytes: chunks.reduce((sum, { chunk }) => sum + chunk.length, 0), callback });
+  override _writev(_chunks: unknown, callback: Written): void {
+    this.#take(callback);
   }
 
-  #take(written: { readonly bytes: number; readonly callback: Written }): void {
-    if (!this.#flowing && this.#allowed <= 0) {
-      this.#written = written;
-      return;
-    }
-    this.#allowed -= written.bytes;
-    written.callback();
+  #take(written: Written): void {
+    if (this.#flowing) written();
+    else this.#written = written;
   }
 
   setTimeout(): this {

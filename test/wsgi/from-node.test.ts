@@ -133,12 +133,10 @@ test('the events of a request that is answered', async () => {
   await using server = await serve(fromNode(listener));
   expect((await ask(server, '/', { method: 'POST', body: 'hello' })).body).toBe('got hello');
   await expect.poll(() => names).toContain('response close');
-  expect(names.filter((name) => name !== 'request close')).toEqual([
-    'request end',
-    'response finish',
-    'callback',
-    'response close',
-  ]);
+  // Node 24 calls back ahead of `finish`, the others behind it.
+  const told = names.filter((name) => name !== 'request close' && name !== 'callback');
+  expect(told).toEqual(['request end', 'response finish', 'response close']);
+  expect(names).toContain('callback');
   expect(server.errors()).toBe('');
 });
 

@@ -115,6 +115,19 @@ describe('the body', () => {
       // It has not ended yet.
       return res;
     },
+    'corked, and uncorked when all that was written has been taken': (res) => {
+      res.write('a', () => {
+        res.cork();
+        res.write('b', () => res.end('c'));
+        setImmediate(() => setImmediate(() => res.uncork()));
+      });
+    },
+    'after a write that was refused': (res) => {
+      res.write('a', () => {
+        expect(() => res.write(5 as unknown as string)).toThrow('The "chunk" argument');
+        setImmediate(() => res.write('b', () => res.end()));
+      });
+    },
     'corked and uncorked': (res) => {
       res.cork();
       res.write('a');
