@@ -94,10 +94,12 @@ export class Server implements AsyncDisposable {
     return this.#log;
   }
 
-  /** The first address, as printed: `http://127.0.0.1:4711`. @throws {Error} before it listens. */
+  /** The first address, as printed: `http://127.0.0.1:4711`. @throws {Error} before it listens, or when it ended unready. */
   get url(): string {
     const url = this.urls()[0];
     if (url === undefined) throw new Error(`It does not listen yet:\n${this.#log}`);
+    if (this.#exit !== null && !this.#log.includes('Ready: '))
+      throw new Error(`It ended before it was ready:\n${this.#log}`);
     return url;
   }
 
