@@ -1,6 +1,6 @@
 /**
- * Compiles `src/` to `dist/` (and the TypeScript example to `dist/examples/`), and does nothing when nothing
- * changed: `npm start`, `npm test` and `npm install` all come through here. `--force` compiles regardless.
+ * Compiles `src/` to `dist/` (and the TypeScript example to `dist/examples/`), puts the library into few files, and does nothing
+ * when nothing changed: `npm start`, `npm test` and `npm install` all come through here. `--force` compiles regardless.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,11 +13,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PROJECTS = ['tsconfig.build.json', 'tsconfig.examples.json'];
+const TSC = 'node_modules/typescript/bin/tsc';
+const ROLLDOWN = 'node_modules/rolldown/bin/cli.mjs';
 const EXAMPLE = 'examples/heyo-ts/heyo.ts';
 
 /**
@@ -29,32 +31,36 @@ const EXAMPLE = 'examples/heyo-ts/heyo.ts';
 export function build({ root = ROOT, force = false, say = () => {} } = {}) {
   const stamp = stampOf(root);
   if (!force && isFresh(root, stamp)) return false;
-  const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  if (!existsSync(tsc)) throw new Error(missingCompiler(root));
+  for (const tool of [TSC, ROLLDOWN]) {
+    if (!existsSync(join(root, tool))) throw new Error(missingTool(root, tool));
+  }
   say('Building …');
   rmSync(join(root, 'dist/.stamp'), { force: true });
   removeOrphans(root);
   for (const project of PROJECTS) {
     if (project === 'tsconfig.examples.json' && !existsSync(join(root, EXAMPLE))) continue;
-    compile(root, tsc, project);
+    run(root, TSC, ['-p', project]);
   }
+  run(root, ROLLDOWN, ['-c', 'rolldown.config.mjs']);
   mkdirSync(join(root, 'dist'), { recursive: true });
   writeFileSync(join(root, 'dist/.stamp'), stamp);
   return true;
 }
 
-function compile(root, tsc, project) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', project], {
+/** @param {string} tool path of a program of a dependency. */
+function run(root, tool, args) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, tool), ...args], {
     cwd: root,
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`The build failed: tsc -p ${project} says\n${stdout}${stderr}`);
+  const command = [basename(tool), ...args].join(' ');
+  if (status !== 0) throw new Error(`The build failed: ${command} says\n${stdout}${stderr}`);
 }
 
 /** Every source's path and content: what a checkout, a merge or a clock does to times does not matter. */
 function stampOf(root) {
   const hash = createHash('sha256');
-  const configs = ['package.json', 'tsconfig.json', ...PROJECTS, 'scripts/build.mjs'];
+  const configs = ['package.json', 'tsconfig.json', ...PROJECTS, 'rolldown.config.mjs', 'scripts/build.mjs'];
   for (const path of [...configs, EXAMPLE, ...sourcesOf(root)]) {
     const full = join(root, path);
     if (existsSync(full)) hash.update(`${path}\0`).update(readFileSync(full)).update('\0');
@@ -95,9 +101,9 @@ function filesUnder(folder, pattern) {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-function missingCompiler(root) {
+function missingTool(root, tool) {
   return [
-    'Cannot build: the TypeScript compiler is not installed.',
+    `Cannot build: ${tool} is not there.`,
     `It is one of the development dependencies. Run this in ${root}:`,
     '    npm install --include=dev',
     '(--omit=dev and NODE_ENV=production leave them out.)',

@@ -4,6 +4,7 @@ import { errorResponse } from '../http/response.ts';
 import type { Fields } from '../http/types.ts';
 import { SERVER_SOFTWARE } from '../version.ts';
 import type { Answering, Call } from './call.ts';
+import { decodePath } from './environ.ts';
 import { runApplication } from './run.ts';
 import type { Application } from './types.ts';
 
@@ -15,7 +16,8 @@ export interface ToFetchOptions {
 /**
  * A fetch handler that answers by a WSGI application: for tests, and for servers that speak fetch. The request's body is
  * read whole before the application is called, as everywhere; the answer is streamed. The request's `signal`, or a reader
- * that cancels the answer, is a client that leaves.
+ * that cancels the answer, is a client that leaves: as with `fetch`, what is not answered by then is rejected with the
+ * signal's reason.
  */
 export function toFetch(
   app: Application,
@@ -24,11 +26,18 @@ export function toFetch(
   const errors = options.errors ?? ((text: string) => void process.stderr.write(text));
   return async (request) => {
     const memory = Buffer.from(await request.arrayBuffer());
-    return new Promise((resolve) => {
-      const call = new FetchCall(request, { memory, resolve });
+    request.signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const call = new FetchCall(request, { memory, resolve, reject });
       void runApplication(app, call, { errors, serverSoftware: SERVER_SOFTWARE });
     });
   };
+}
+
+interface Asked {
+  readonly memory: Buffer;
+  readonly resolve: (response: Response) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 /** Statuses whose answers have no body, and may not be given one (Fetch §2.2.3). */
@@ -38,23 +47,20 @@ class FetchCall implements Call, Answering {
   readonly body: RequestBody;
   readonly title: string;
   readonly #request: Request;
-  readonly #resolve: (response: Response) => void;
+  readonly #asked: Asked;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #gone = false;
+  readonly #leave = () => this.#left();
   onDrain: (() => void) | null = null;
   onGone: (() => void) | null = null;
 
-  constructor(
-    request: Request,
-    { memory, resolve }: { readonly memory: Buffer; readonly resolve: (response: Response) => void },
-  ) {
+  constructor(request: Request, asked: Asked) {
+    const { memory } = asked;
     this.#request = request;
-    this.#resolve = resolve;
+    this.#asked = asked;
     this.body = { length: memory.length, memory, file: null };
     this.title = `${request.method} ${new URL(request.url).pathname}`;
-    const leave = () => this.#leave();
-    if (request.signal.aborted) this.#gone = true;
-    else request.signal.addEventListener('abort', leave, { once: true });
+    request.signal.addEventListener('abort', this.#leave, { once: true });
   }
 
   get exchange(): Answering {
@@ -97,15 +103,14 @@ class FetchCall implements Call, Answering {
     if (this.#gone) return true;
     const code = Number(status.slice(0, 3));
     const init = { status: code, statusText: status.slice(4), headers: pairs(fields) };
-    const isWhole = part.last || BODYLESS.has(code) || this.#request.method === 'HEAD';
-    if (isWhole) {
-      this.#gone = part.last;
-      const isEmpty = BODYLESS.has(code) || this.#request.method === 'HEAD';
-      this.#resolve(new Response(isEmpty ? null : part.body, init));
-      return true;
+    const isBodyless = BODYLESS.has(code) || this.#request.method === 'HEAD';
+    if (!part.last && !isBodyless) {
+      this.#asked.resolve(new Response(this.#stream(), init));
+      return this.write(part.body, false);
     }
-    this.#resolve(new Response(this.#stream(), init));
-    return this.write(part.body, false);
+    this.#asked.resolve(new Response(isBodyless ? null : part.body, init));
+    this.#gone = part.last;
+    return true;
   }
 
   write(chunk: Buffer, last: boolean): boolean {
@@ -123,10 +128,13 @@ class FetchCall implements Call, Answering {
     this.#gone = true;
     if (this.#controller !== null) return this.#controller.error(error);
     const { status, fields, body } = errorResponse(error);
-    this.#resolve(new Response(body, { status: Number(status.slice(0, 3)), headers: pairs(fields) }));
+    const init = { status: Number(status.slice(0, 3)), statusText: status.slice(4), headers: pairs(fields) };
+    this.#asked.resolve(new Response(this.#request.method === 'HEAD' ? null : body, init));
   }
 
-  release(): void {}
+  release(): void {
+    this.#request.signal.removeEventListener('abort', this.#leave);
+  }
 
   #stream(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>({
@@ -138,27 +146,19 @@ class FetchCall implements Call, Answering {
         this.onDrain = null;
         onDrain?.();
       },
-      cancel: () => this.#leave(),
+      cancel: this.#leave,
     });
   }
 
-  #leave(): void {
+  #left(): void {
     if (this.#gone) return;
     this.#gone = true;
-    try {
-      this.#controller?.error(this.#request.signal.reason);
-    } catch {
-      // It was cancelled: nobody reads it.
-    }
-    if (this.#controller === null) this.#resolve(new Response(null, { status: 499 }));
+    const { reason } = this.#request.signal;
+    // Of a stream that was cancelled nobody is left to hear it, and of an answer that was given, neither.
+    this.#controller?.error(reason);
+    this.#asked.reject(reason);
     this.onGone?.();
   }
-}
-
-function decodePath(path: string): string {
-  return path.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
-  );
 }
 
 function* headerEntries(headers: Headers): Generator<[string, string], void, undefined> {

@@ -85,6 +85,20 @@ test('a program can import it', () => {
   expect(output).toBe('function\n');
 });
 
+test('of an application that fails there, its own part of the stack is told', () => {
+  const program = `import { makeServer } from 'tunicorn';
+    const server = makeServer('127.0.0.1', 0, async () => { throw new Error('mine'); }, { errors: console.log });
+    void server.serveForever();
+    await server.ready;
+    await fetch('http://127.0.0.1:' + server.serverPort);
+    await server.shutdown(0);`;
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(output).toMatch(/^Error in the application for GET \/:\nError: mine\n(?: +at .*\[eval1\].*\n)+\n$/);
+});
+
 test('what resolves it, and the types, find what they look for', async () => {
   const { messages } = await publint({ pkgDir: installed(''), strict: true, pack: false });
   expect(messages).toEqual([]);

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { H3 } from 'h3';
 import { Hono } from 'hono';
 import { setCookie } from 'hono/cookie';
@@ -230,4 +232,59 @@ test('HEAD is answered with the length of the body', async () => {
   await using server = await serve(fromFetch(() => new Response('hello')));
   const answer = await ask(server, '/', { method: 'HEAD' });
   expect([answer.status, answer.body, answer.headers['content-length']]).toEqual([200, '', '5']);
+});
+
+test('the head of a stream goes out before its first part', async () => {
+  const first = new Signal();
+  const handler: FetchHandler = () =>
+    new Response(
+      new ReadableStream({
+        async start(controller) {
+          await first.heard;
+          controller.enqueue(Buffer.from('late'));
+          controller.close();
+        },
+      }),
+      { headers: { 'Content-Type': 'text/event-stream' } },
+    );
+  await using server = await serve(fromFetch(handler));
+  const answer = await open(server, '/');
+  expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'text/event-stream']);
+  const parts = arrivals(answer);
+  first.tell();
+  await once(answer, 'end');
+  expect(parts.join('')).toBe('late');
+});
+
+test('a Response that comes when the client has left is cancelled', async () => {
+  const [asked, left, cancelled] = [new Signal(), new Signal(), new Signal()];
+  const handler: FetchHandler = async ({ signal }) => {
+    signal.addEventListener('abort', () => left.tell());
+    asked.tell();
+    await left.heard;
+    return new Response(new ReadableStream({ cancel: () => cancelled.tell() }));
+  };
+  await using server = await serve(fromFetch(handler));
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await asked.heard;
+  socket.resetAndDestroy();
+  await cancelled.heard;
+  expect(server.errors()).toBe('');
+});
+
+test.each([
+  ['a method that no Request can have', 'TRACE / HTTP/1.1\r\nHost: a\r\n', 501],
+  ['a host that no URL can have', 'GET / HTTP/1.1\r\nHost: 1.2.3.999\r\n', 400],
+])('%s is refused, and never comes to the handler', async (_, head, status) => {
+  let calls = 0;
+  const handler: FetchHandler = () => {
+    calls++;
+    return new Response('hello');
+  };
+  await using server = await serve(fromFetch(handler));
+  const socket = connect(server.port, '127.0.0.1');
+  socket.end(`${head}Connection: close\r\n\r\n`);
+  expect(await text(socket)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect([calls, server.errors()]).toEqual([0, '']);
 });
