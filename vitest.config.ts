@@ -1,7 +1,24 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests that start servers: they measure time and load both cores, so they run one file after another. */
+/** Tests that start servers. */
 const PROCESSES = ['integration', 'conformance', 'examples'].map((folder) => `test/${folder}/**/*.test.ts`);
+/** Those of them that measure time or load both cores: they run one file after another, beside nothing else. */
+const ALONE = ['proof/*', 'eintr', 'slow', 'deadlines', 'hostile', 'traffic', 'uploads'].map(
+  (name) => `test/integration/${name}.test.ts`,
+);
+
+interface Project {
+  readonly name: string;
+  readonly include: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly maxWorkers: number;
+}
+
+const PROJECTS: readonly Project[] = [
+  { name: 'units', include: ['test/**/*.test.ts'], exclude: PROCESSES, maxWorkers: 2 },
+  { name: 'processes', include: PROCESSES, exclude: ALONE, maxWorkers: 2 },
+  { name: 'alone', include: ALONE, maxWorkers: 1 },
+];
 
 export default defineConfig({
   test: {
@@ -11,21 +28,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     globalSetup: ['test/support/build.ts'],
-    projects: [
-      {
-        extends: true,
-        test: {
-          name: 'units',
-          include: ['test/**/*.test.ts'],
-          exclude: PROCESSES,
-          maxWorkers: 2,
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        extends: true,
-        test: { name: 'processes', include: PROCESSES, maxWorkers: 1, sequence: { groupOrder: 1 } },
-      },
-    ],
+    projects: PROJECTS.map(({ name, include, exclude = [], maxWorkers }, groupOrder) => ({
+      extends: true,
+      test: { name, include: [...include], exclude: [...exclude], maxWorkers, sequence: { groupOrder } },
+    })),
   },
 });
