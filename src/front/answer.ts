@@ -3,6 +3,7 @@ import type { Exchange, Peer, RequestBody, ResponseHead, Trace } from '../http/e
 import { earlyHead, errorResponse, type Framing, frameResponse } from '../http/response.ts';
 import type { Fields, RequestHead } from '../http/types.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { Turn } from './turn.ts';
 
 /** As nginx logs it: the client left before there was an answer. */
 export const CLIENT_LEFT = 499;
@@ -16,6 +17,8 @@ export interface Channel {
   readonly local: { readonly unix: boolean };
   /** No other answer follows on this connection. */
   readonly lastAnswer: boolean;
+  /** With which an answer that is whole may leave; null for at once. */
+  readonly turn: Turn | null;
   readonly context: { date(): string; warn(message: string): void };
   /** The head goes out. */
   responding(): void;
@@ -99,7 +102,8 @@ export class Answer implements Exchange {
     // answer leaves only when it is whole.
     if (local.unix && framing.isDelimitedByClose && !part.last) outgoing.hold();
     outgoing.patient = part.patient === true;
-    return this.#wrote(outgoing.writeHead(framing.head, this.#encode(framing, part)), part.last);
+    const turn = part.last ? this.#client.turn : null;
+    return this.#wrote(outgoing.writeHead(framing.head, this.#encode(framing, part), turn), part.last);
   }
 
   write(chunk: Buffer, last: boolean): boolean {

@@ -4,6 +4,7 @@ import type { Fields, Limits, RequestHead } from '../http/types.ts';
 import type { Client } from './client.ts';
 import type { DeadlineList } from './deadlines.ts';
 import type { Room } from './room.ts';
+import type { Turn } from './turn.ts';
 
 /** The deadlines of a client's connection; each list has one delay. */
 export interface ClientDeadlines {
@@ -37,6 +38,7 @@ export interface ClientContext {
   readonly room: Room;
   readonly deadlines: ClientDeadlines;
   readonly clients: Set<Client>;
+  readonly turn: Turn;
   /** No answer keeps its connection open any longer. */
   readonly stopping: boolean;
   /** Today as the Date field wants it. */

@@ -10,6 +10,7 @@ import { Intake, lineOf } from './intake.ts';
 import { Link } from './line.ts';
 import { Outgoing } from './outgoing.ts';
 import type { SocketPeer } from './proxy-headers.ts';
+import type { Turn } from './turn.ts';
 
 /** A pipelining client is read no further once this much waits unparsed behind its request. */
 const READ_AHEAD_BYTES = 64 * 1024;
@@ -65,6 +66,7 @@ export class Client implements Channel {
     this.outgoing.onDrain = () => this.#answer?.onDrain?.();
     this.outgoing.onEmpty = () => this.#onEmpty();
     this.outgoing.onTaken = () => this.#onDrain();
+    this.outgoing.onLeft = () => this.watchSending();
     this.outgoing.onFailure = () => this.cut();
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
@@ -138,6 +140,7 @@ export class Client implements Channel {
 
   /** Ends the connection so that no client can take what it got for whole. */
   cut(): void {
+    this.outgoing.flush();
     // A UNIX socket has no reset; there an end without the last chunk must do.
     if (this.local.unix) this.socket.destroy();
     else (this.local.raw ?? this.socket).resetAndDestroy();
@@ -157,8 +160,6 @@ export class Client implements Channel {
   #begin(): void {
     this.#state.apply('bytes');
     this.#startedAt = performance.now();
-    const { head } = this.#context.deadlines;
-    if (!head.has(this.#reading)) head.add(this.#reading);
   }
 
   /** Works through what has arrived, up to a whole request that has to be answered first. */
@@ -173,6 +174,9 @@ export class Client implements Channel {
     } finally {
       this.#advancing = false;
     }
+    // A head that came whole needs none.
+    const { head } = this.#context.deadlines;
+    if (this.#state.current === 'head' && !head.has(this.#reading)) head.add(this.#reading);
     if (this.#halfClosed) this.#leaveIncomplete();
     this.#throttle();
   }
@@ -197,7 +201,7 @@ export class Client implements Channel {
     const { head } = this.#intake;
     if (head === null) return;
     const { deadlines } = this.#context;
-    deadlines.head.delete(this.#reading);
+    this.#reading.leave();
     this.#peer = this.#context.resolvePeer(head.fields, this);
     if (head.body === 0) return;
     this.#state.apply('headers');
@@ -242,6 +246,12 @@ export class Client implements Channel {
 
   get context(): ClientContext {
     return this.#context;
+  }
+
+  /** With which its answer may leave; null when that has taken its time already. */
+  get turn(): Turn | null {
+    const { turn } = this.#context;
+    return turn.admits(this.#startedAt) ? turn : null;
   }
 
   /** The head of the answer goes out. */
@@ -349,6 +359,7 @@ export class Client implements Channel {
 
   #end(): void {
     if (this.socket.writableEnded) return;
+    this.outgoing.flush();
     const { send, linger } = this.#context.deadlines;
     // There is no sign of progress between the last write and its end: from here one delay must do for it.
     if (this.socket.writableLength > 0) send.add(this.#sending);

@@ -6,6 +6,7 @@ import { Client, type LocalEnd } from './client.ts';
 import type { ClientContext, ClientDeadlines, Outcome } from './client-context.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Room } from './room.ts';
+import { Turn } from './turn.ts';
 
 /** Idle connections get this long to send the request that is on its way, once the server stops. */
 const STOP_IDLE_MS = 1000;
@@ -40,6 +41,7 @@ export class Clients implements ClientContext {
   readonly room: Room;
   readonly deadlines: ClientDeadlines;
   readonly clients = new Set<Client>();
+  readonly turn = new Turn();
   readonly resolvePeer: (fields: Fields, client: Client) => Peer;
   readonly handle: (exchange: Exchange) => void;
   readonly warn: (message: string) => void;

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { ByteQueue } from './byte-queue.ts';
 import type { Room } from './room.ts';
 import type { SpoolFile } from './spool.ts';
+import type { Turn } from './turn.ts';
 
 /** What the socket may hold before the rest is kept back, and the size of the steps in which that follows. */
 const SOCKET_BYTES = 64 * 1024;
@@ -35,6 +36,8 @@ export class Outgoing {
   #tail = new ByteQueue();
   /** What the socket holds in this process, as far as the room counts it. */
   #lent = 0;
+  /** Answers that leave at the end of this turn of the event loop. */
+  #later = '';
   #watching = false;
   #held = false;
   #senderWaits = false;
@@ -48,6 +51,8 @@ export class Outgoing {
   onEmpty: (() => void) | null = null;
   /** Called when the client has taken what the socket held. Like `drain` it should lead to `pump`. */
   onTaken: () => void = () => this.pump();
+  /** Called when the socket has been given what was to leave later. */
+  onLeft: (() => void) | null = null;
   /** Called when bytes cannot be read back: the client must be cut. */
   onFailure: ((error: Error) => void) | null = null;
 
@@ -64,7 +69,8 @@ export class Outgoing {
   /** Bytes of what was written that are still in this process's memory. */
   get unsent(): number {
     const unwritten = this.#spool?.unwritten ?? 0;
-    return this.#queue.length + this.#tail.length + this.#socket.writableLength + unwritten;
+    const later = this.#later.length;
+    return later + this.#queue.length + this.#tail.length + this.#socket.writableLength + unwritten;
   }
 
   /** The client has not taken what was sent, so it should not be asked for more work. */
@@ -72,21 +78,43 @@ export class Outgoing {
     return !this.empty || this.#socket.writableLength > this.#socketBytes;
   }
 
-  /** Sends a head and what follows it. @returns false when the sender should wait for `onDrain`. */
-  writeHead(head: string, parts: readonly Buffer[]): boolean {
+  /**
+   * Sends a head and what follows it.
+   * @param turn when it may leave with other answers at the end of this turn of the event loop.
+   * @returns false when the sender should wait for `onDrain`.
+   */
+  writeHead(head: string, parts: readonly Buffer[], turn: Turn | null = null): boolean {
     const first = parts[0];
     const length = head.length + (first?.length ?? 0);
     if (parts.length > 1 || length > STRING_BYTES || this.#held || this.blocked || this.#closed) {
       return this.write([Buffer.from(head, 'latin1'), ...parts]);
     }
-    this.#socket.write(first === undefined ? head : head + first.toString('latin1'), 'latin1');
-    this.#count();
+    const isFirst = this.#later === '';
+    this.#later += first === undefined ? head : head + first.toString('latin1');
+    if (turn === null || this.#later.length > STRING_BYTES) this.#leave();
+    else if (isFirst) turn.add(this);
     return true;
+  }
+
+  /** Gives the socket what was to leave at the end of the turn. */
+  flush(): void {
+    if (this.#later === '') return;
+    this.#leave();
+    this.onLeft?.();
+  }
+
+  #leave(): void {
+    if (this.#later === '') return;
+    const text = this.#later;
+    this.#later = '';
+    this.#socket.write(text, 'latin1');
+    this.#count();
   }
 
   /** Sends or keeps bytes. @returns false when the sender should wait for `onDrain`. */
   write(parts: readonly Buffer[]): boolean {
     if (this.#closed) return true;
+    this.#leave();
     const limit = this.#socketBytes;
     let next = 0;
     let rest: Buffer = EMPTY;
@@ -151,6 +179,7 @@ export class Outgoing {
 
   close(): void {
     this.#closed = true;
+    this.#later = '';
     this.discard();
     this.#room.giveMemory(this.#lent);
     this.#lent = 0;

@@ -22,11 +22,12 @@ export interface FrameOptions {
 const STATUS = /^[2-5][0-9]{2} [\t\x20-\x7e\x80-\xff]*$/;
 
 /** RFC 9110 §5.5: `field-value`. CR, LF or NUL would end the field: the rest would be the attacker's (response splitting). */
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+export const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const DIGITS = /^[0-9]{1,15}$/;
 
-type Kind = 'plain' | 'length' | 'date' | 'server' | 'hop-by-hop';
+/** What a field means for framing. */
+export type Kind = 'plain' | 'length' | 'date' | 'server' | 'hop-by-hop';
 
 const SPECIAL = new Map<string, Kind>([
   ['content-length', 'length'],
@@ -202,9 +203,16 @@ function announcedLength(
 }
 
 function checkStatus(status: string): number {
+  // Most answers have the status that the one before had.
+  if (status === lastStatus) return lastCode;
   if (!STATUS.test(status)) throw refused(`The status ${quote(status)} is not "NNN reason" from 200 to 599.`);
-  return Number(status.slice(0, 3));
+  lastStatus = status;
+  lastCode = Number(status.slice(0, 3));
+  return lastCode;
 }
+
+let lastStatus: string | null = null;
+let lastCode = 0;
 
 function checkFields(fields: readonly string[]): HeadFacts {
   let lines = '';
@@ -214,7 +222,8 @@ function checkFields(fields: readonly string[]): HeadFacts {
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const name = fields[index] as string;
     const value = fields[index + 1] as string;
-    const kind = KINDS.get(name) ?? learnKind(name);
+    const kind = fieldKind(name);
+    if (kind === null) throw refused(`${quote(name)} is no field name.`);
     if (!VALUE.test(value))
       throw refused(`The value of ${name} holds a character that may not be sent: ${quote(value)}.`);
     if (kind === 'hop-by-hop') throw refused(`${name} is a hop-by-hop field, which is the server's to send.`);
@@ -231,8 +240,13 @@ function checkFields(fields: readonly string[]): HeadFacts {
   return { lines, length, hasDate, hasServer };
 }
 
-function learnKind(name: string): Kind {
-  if (!TOKEN.test(name)) throw refused(`${quote(name)} is no field name.`);
+/** By the name of a field, as the application spells it; null when it is no token. */
+export function fieldKind(name: string): Kind | null {
+  return KINDS.get(name) ?? learnKind(name);
+}
+
+function learnKind(name: string): Kind | null {
+  if (!TOKEN.test(name)) return null;
   const kind = SPECIAL.get(name.toLowerCase()) ?? 'plain';
   // A copy: `name` may be a slice that keeps a whole answer head in memory.
   if (KINDS.size < KINDS_KEPT) KINDS.set(Buffer.from(name, 'latin1').toString('latin1'), kind);

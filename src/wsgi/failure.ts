@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 
 /** Where the application is called (run.ts; in the built library, server.js): what stands below that in a stack is the server. */
 const CALLER =
-  /^\s+at (?:async )?(?:runApplication|sendParts|sendWhole|stop|quietly) \(.*\/(?:wsgi\/run|dist\/server)\.[jt]s:\d+:\d+\)$/m;
+  /^\s+at (?:async )?(?:runApplication|runOn|finish|sendParts|sendWhole|stop|quietly) \(.*\/(?:wsgi\/run|dist\/server)\.[jt]s:\d+:\d+\)$/m;
 
 /** The error with its stack, as far as it is the application's. */
 export function describeFailure(error: unknown): string {

@@ -1,5 +1,5 @@
 /** What an application may say as status and headers (PEP 3333, "The start_response() Callable"). */
-import { HOP_BY_HOP, TOKEN } from '../http/grammar.ts';
+import { fieldKind, VALUE } from '../http/response.ts';
 import type { Fields } from '../http/types.ts';
 import { kindOf } from './kind.ts';
 import type { Header } from './types.ts';
@@ -18,12 +18,19 @@ const STATUS = /^[2-9]\d\d(?: |$)/;
  * @throws {TypeError} when it is not of the form `200 OK`.
  */
 export function checkStatus(status: unknown): string {
+  // Most answers have the status that the one before had.
+  if (status === lastGiven) return lastChecked;
   if (typeof status !== 'string') throw new TypeError(`The status must be a string, not ${kindOf(status)}.`);
   if (!STATUS.test(status) || CONTROLS.test(status) || BEYOND_LATIN1.test(status)) {
     throw new TypeError(`The status must be like "200 OK" (PEP 3333), not ${JSON.stringify(status)}.`);
   }
-  return status.length === 3 ? `${status} ` : status;
+  lastGiven = status;
+  lastChecked = status.length === 3 ? `${status} ` : status;
+  return lastChecked;
 }
+
+let lastGiven: string | null = null;
+let lastChecked = '';
 
 /**
  * The headers as a flat list.
@@ -49,16 +56,16 @@ export function checkHeaders(headers: readonly Header[]): Fields {
 }
 
 function checkHeader(name: string, value: string): void {
-  if (!TOKEN.test(name)) throw new TypeError(`${JSON.stringify(name)} cannot be the name of a header.`);
-  if (HOP_BY_HOP.has(name.toLowerCase())) {
+  const kind = fieldKind(name);
+  if (kind === null) throw new TypeError(`${JSON.stringify(name)} cannot be the name of a header.`);
+  if (kind === 'hop-by-hop') {
     throw new TypeError(`The header ${name} is the server's own (hop-by-hop, PEP 3333).`);
   }
+  if (VALUE.test(value)) return;
   if (CONTROLS.test(value)) {
     throw new TypeError(`The header ${name} holds a control character: ${JSON.stringify(value)}.`);
   }
-  if (BEYOND_LATIN1.test(value)) {
-    throw new TypeError(`The header ${name} holds more than latin-1: ${JSON.stringify(value)}.`);
-  }
+  throw new TypeError(`The header ${name} holds more than latin-1: ${JSON.stringify(value)}.`);
 }
 
 /**
@@ -67,7 +74,7 @@ function checkHeader(name: string, value: string): void {
  */
 export function contentLength(fields: Fields): number {
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    if (fields[i]?.toLowerCase() !== 'content-length') continue;
+    if (fieldKind(fields[i] ?? '') !== 'length') continue;
     const value = fields[i + 1] ?? '';
     if (!/^\d{1,15}$/.test(value))
       throw new TypeError(`Content-Length is no number: ${JSON.stringify(value)}.`);
