@@ -89,10 +89,9 @@ export class Outgoing {
     if (parts.length > 1 || length > STRING_BYTES || this.#held || this.blocked || this.#closed) {
       return this.write([Buffer.from(head, 'latin1'), ...parts]);
     }
-    const isFirst = this.#later === '';
     this.#later += first === undefined ? head : head + first.toString('latin1');
     if (turn === null || this.#later.length > STRING_BYTES) this.#leave();
-    else if (isFirst) turn.add(this);
+    else turn.add(this);
     return true;
   }
 
