@@ -8,7 +8,7 @@ import { Crew, type CrewOptions, type CrewSettings } from './crew.ts';
 import type { DeadlineList, Deadlines, KeyedDeadlines, Single } from './deadlines.ts';
 import { Job, type JobEvents } from './job.ts';
 import { NamedFiles, type NamedFilesSettings } from './named-files.ts';
-import { Queue, type QueueLimits, SLOW_MS } from './queue.ts';
+import { Queue, type QueueLimits, SLOW_MS, TRIAL_MS } from './queue.ts';
 import type { Refusal } from './worker-file.ts';
 import type { WorkerPeer } from './worker-peer.ts';
 
@@ -41,6 +41,8 @@ export class Dispatcher {
   readonly #deadlines: Deadlines;
   /** Each runs while there is something to look at. */
   readonly #ages: Single;
+  /** When the next suspect may have its turn. */
+  readonly #trials: Single;
   readonly #heads: Single;
   /** Lanes that owe an answer to RECALL. */
   readonly #recalled: KeyedDeadlines<Lane>;
@@ -63,12 +65,14 @@ export class Dispatcher {
     this.#queue = new Queue(queueLimits(settings));
     this.#ages = deadlines.single(AGE_MS, () => this.#expire());
     this.#heads = deadlines.single(SLOW_MS, () => this.#recall());
+    this.#trials = deadlines.single(TRIAL_MS, () => this.#plan());
     this.#recalled = deadlines.keyed(RECALL_MS, (lane) => this.#onUnheard(lane));
     this.#untold = deadlines.keyed(OPENED_MS, (lane) => lane.flush());
     this.#running = deadlines.list(settings.timeout * 1000, (job) => this.#onOverdue(job));
     this.crew = new Crew(options, {
       onOpen: (lane) => {
-        this.#queue.open(lane, lane);
+        const { capacity, batch } = lane;
+        this.#queue.open(lane, { capacity, batch, worker: this.crew.owner(lane) });
         this.#plan();
       },
       onHeld: (lane) => this.#queue.hold(lane),
@@ -155,6 +159,7 @@ export class Dispatcher {
     for (const lane of lanes) lane.flush();
     this.#watchAges(now);
     if (this.#queue.shared) this.#heads.ensure();
+    if (this.#queue.suspects > 0) this.#trials.ensure();
   }
 
   #expire(): void {
@@ -283,6 +288,7 @@ export class Dispatcher {
     const { place } = job;
     if (place === null) return;
     this.counters.ended(lost ? null : performance.now() - job.startedAt);
+    if (job.suspect) this.#queue.tried(job, place.peer);
     this.crew.ended(job, { peer: place.peer, lost });
   }
 }

@@ -84,6 +84,10 @@ export class Job implements LaneJob {
     return !this.#alone && this.isSafe && this.exchange.body.length === 0;
   }
 
+  get suspect(): boolean {
+    return this.#attempt > 1;
+  }
+
   /** 2 when its first worker died. */
   get attempt(): number {
     return this.#attempt;

@@ -33,6 +33,10 @@ export class Line<T> {
     return this.#first;
   }
 
+  get last(): Link<T> | null {
+    return this.#last;
+  }
+
   get length(): number {
     return this.#length;
   }

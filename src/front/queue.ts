@@ -17,6 +17,8 @@ export interface Assignment<R, L> {
 export interface Waiter<R> {
   /** It may run behind or before others in one lane: it is safe, has no body, and was not taken back before. */
   readonly shares: boolean;
+  /** A worker died that may have begun it: if the next one dies as well, it is taken for the cause. */
+  readonly suspect: boolean;
   /** Its place here; the queue's from `push` or `pushAgain` until it is given out. */
   readonly link: Link<R>;
 }
@@ -35,6 +37,8 @@ export interface LaneLimits {
   readonly capacity: number;
   /** Requests that it can be sent at once; those beyond `capacity` wait in it. */
   readonly batch: number;
+  /** The process that works on them: it dies with all that its lanes hold. */
+  readonly worker: object;
 }
 
 /**
@@ -51,6 +55,8 @@ const LATE_MS = 100;
 /** and meanwhile so many clients have given up, one for every four that were served. */
 const LEAVERS = 10;
 const SERVED_PER_LEAVER = 4;
+/** A suspect that has run so long without harm no longer keeps another one from its worker. */
+export const TRIAL_MS = 100;
 /** Weight of the latest measurement in a lane's service time. */
 const WEIGHT = 1 / 4;
 
@@ -76,6 +82,13 @@ export class Queue<R extends Waiter<R>, L> {
   readonly #waiting = new Line<R>();
   /** Requests that go before all others, the first in front: their lane failed them. */
   readonly #again = new Line<R>();
+  /**
+   * The same for suspects, the last in front: what began shortly before a worker died is the likeliest cause. Each worker
+   * gets one at a time, so that a second death convicts no innocent one with it.
+   */
+  readonly #suspects = new Line<R>();
+  /** Workers that run a suspect. */
+  readonly #trials = new Map<object, { readonly suspect: R; readonly until: number }>();
   readonly #loads = new Map<L, Load>();
   /** Lanes that can take a request at once, the one used last at the end. */
   #idle: L[] = [];
@@ -88,13 +101,22 @@ export class Queue<R extends Waiter<R>, L> {
   }
 
   get length(): number {
-    return this.#waiting.length + this.#again.length;
+    return this.#waiting.length + this.#again.length + this.#suspects.length;
+  }
+
+  /** Suspects that wait for a worker of their own. */
+  get suspects(): number {
+    return this.#suspects.length;
   }
 
   /** When the one that has waited longest was lined up; null when nothing waits. */
   get since(): number | null {
-    const [again, first] = [this.#again.first?.at, this.#waiting.first?.at];
-    return again === undefined || first === undefined ? (again ?? first ?? null) : Math.min(again, first);
+    const since = Math.min(
+      this.#again.first?.at ?? Number.POSITIVE_INFINITY,
+      this.#suspects.first?.at ?? Number.POSITIVE_INFINITY,
+      this.#waiting.first?.at ?? Number.POSITIVE_INFINITY,
+    );
+    return since === Number.POSITIVE_INFINITY ? null : since;
   }
 
   /** Requests that could be taken at once. */
@@ -115,12 +137,12 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** Lines a request up in front, when its lane has failed it; there is always room, since it had a place before. */
   pushAgain(request: R, now: number): void {
-    this.#again.push(request.link, now);
+    (request.suspect ? this.#suspects : this.#again).push(request.link, now);
   }
 
   /** The client has gone: nobody waits for this request any longer. @returns whether it was still waiting. */
   leave(request: R): boolean {
-    const waited = this.#waiting.remove(request.link) || this.#again.remove(request.link);
+    const waited = [this.#waiting, this.#again, this.#suspects].some((line) => line.remove(request.link));
     if (waited && this.#late !== null) this.#late.left++;
     return waited;
   }
@@ -144,7 +166,13 @@ export class Queue<R extends Waiter<R>, L> {
   /** The lane is gone. */
   drop(lane: L): void {
     this.hold(lane);
+    this.#trials.delete(this.#loads.get(lane)?.worker ?? this);
     this.#loads.delete(lane);
+  }
+
+  /** The suspect has left its lane. */
+  tried(suspect: R, worker: object): void {
+    if (this.#trials.get(worker)?.suspect === suspect) this.#trials.delete(worker);
   }
 
   /** Nothing lines up behind another in this lane from now on. */
@@ -210,16 +238,27 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** The next assignment, or null when nothing waits or nothing can be given out. */
   next(now: number): Assignment<R, L> | null {
+    const suspect = this.#suspects.last;
+    const court = suspect === null ? null : this.#freest((worker) => !this.#tries(worker, now));
+    if (suspect !== null && court !== null) return this.#give(suspect, { lane: court, now });
     const link = this.#again.first ?? this.#waiting.first;
     if (link === null) return null;
-    const { item: request, at: since } = link;
-    const lane = this.#freest() ?? (request.shares ? this.#roomiest(now) : null);
+    const lane = this.#freest() ?? (link.item.shares ? this.#roomiest(now) : null);
     // Those behind wait as well: lanes that are filled on and on never come to be idle.
-    if (lane === null) return null;
+    return lane === null ? null : this.#give(link, { lane, now });
+  }
+
+  #give(link: Link<R>, { lane, now }: { readonly lane: L; readonly now: number }): Assignment<R, L> {
+    const { item: request, at: since } = link;
     link.leave();
     if (this.#late !== null) this.#late.served++;
     this.#take(lane, { request, now });
     return { request, lane, waitedMs: now - since };
+  }
+
+  /** Whether the worker runs a suspect of which nothing is known yet. */
+  #tries(worker: object, now: number): boolean {
+    return now < (this.#trials.get(worker)?.until ?? now);
   }
 
   /** For so many milliseconds nobody can come to have waited too long; infinity when nobody waits. */
@@ -236,7 +275,8 @@ export class Queue<R extends Waiter<R>, L> {
     const { timeoutMs, targetMs } = this.limits;
     const limit = timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
     const target = overloaded && targetMs > 0 ? Math.min(limit, targetMs) : limit;
-    return [...expired(this.#again, now - limit), ...expired(this.#waiting, now - target)];
+    const again = [this.#suspects, this.#again].flatMap((line) => expired(line, now - limit));
+    return [...again, ...expired(this.#waiting, now - target)];
   }
 
   /**
@@ -260,6 +300,7 @@ export class Queue<R extends Waiter<R>, L> {
     // Side by side with those that have begun, it may be the first that has not.
     if (load.capacity > 1) load.recalled = false;
     load.alone = load.capacity === 1 && !request.shares;
+    if (request.suspect) this.#trials.set(load.worker, { suspect: request, until: now + TRIAL_MS });
     if (load.running === load.capacity) this.#idle.splice(this.#idle.lastIndexOf(lane), 1);
   }
 
@@ -267,16 +308,14 @@ export class Queue<R extends Waiter<R>, L> {
     if (load.running < load.capacity && !this.#idle.includes(lane)) this.#idle.push(lane);
   }
 
-  /** Of the lanes that can take a request at once the one with the least to do, and of those the one used last. */
-  #freest(): L | null {
-    const last = this.#idle.at(-1);
-    if (last === undefined) return null;
-    let best: L = last;
-    let least = this.#loads.get(last)?.running ?? 0;
-    for (let i = this.#idle.length - 2; i >= 0 && least > 0; i--) {
+  /** Of the lanes that can take a request at once, in workers that will do, the one with the least to do; of those the one used last. */
+  #freest(willDo?: (worker: object) => boolean): L | null {
+    let best: L | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = this.#idle.length - 1; i >= 0 && least > 0; i--) {
       const lane = this.#idle[i] as L;
-      const running = this.#loads.get(lane)?.running ?? 0;
-      if (running < least) [best, least] = [lane, running];
+      const { running, worker } = this.#loads.get(lane) as Load;
+      if (running < least && (willDo === undefined || willDo(worker))) [best, least] = [lane, running];
     }
     return best;
   }

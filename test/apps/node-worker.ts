@@ -26,6 +26,12 @@ const block: View = (environ, startResponse) => {
   return run(environ, startResponse);
 };
 
+/** Lets others run while it waits. */
+const slow: View = async (environ, startResponse) => {
+  await sleep(numberIn(environ, 'ms'));
+  return run(environ, startResponse);
+};
+
 /** Ends when nobody reads it any more. */
 const endless: View = async function* (environ: Environ, startResponse: StartResponse) {
   environ['tunicorn.signal']?.().addEventListener('abort', () => say('endless aborted'));
@@ -91,6 +97,7 @@ const loop: View = function inEndlessLoop() {
 const VIEWS: Readonly<Record<string, View>> = {
   '/run': run,
   '/block': block,
+  '/slow': slow,
   '/endless': endless,
   '/patient': patient,
   '/produce': produce,

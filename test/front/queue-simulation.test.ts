@@ -78,9 +78,20 @@ class Hasty extends Broken {
 }
 
 class Crowded extends Broken {
-  override open(lane: Lane, { batch }: LaneLimits): void {
-    super.open(lane, { capacity: 2, batch });
+  override open(lane: Lane, limits: LaneLimits): void {
+    super.open(lane, { ...limits, capacity: 2 });
   }
+}
+
+/** Every lane is a process by itself. */
+class Trusting extends Broken {
+  override open(lane: Lane, limits: LaneLimits): void {
+    super.open(lane, { ...limits, worker: lane });
+  }
+}
+
+class Unforgiving extends Broken {
+  override tried(): void {}
 }
 
 const keep = (): void => {};
@@ -111,6 +122,8 @@ const BROKEN: Readonly<Record<string, Partial<Rules>>> = {
   'a lane that drains is given more': { makeQueue: (limits) => new Deaf(limits) },
   'a lane that is gone is given more': { makeQueue: (limits) => new Forgetful(limits) },
   'refused before its time': { makeQueue: (limits) => new Hasty(limits) },
+  'a worker runs two suspects at once': { makeQueue: (limits) => new Trusting(limits) },
+  'nobody is acquitted': { makeQueue: (limits) => new Unforgiving(limits) },
   'lanes take two at once while others are idle': { makeQueue: (limits) => new Crowded(limits) },
 };
 

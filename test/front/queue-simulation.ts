@@ -3,7 +3,7 @@
  * seeded random history. It notes what must never happen.
  */
 import { Link } from '../../src/front/line.ts';
-import { type Assignment, DEEPEST, type LaneLimits, Queue, type QueueLimits } from '../../src/front/queue.ts';
+import { type Assignment, DEEPEST, Queue, type QueueLimits } from '../../src/front/queue.ts';
 
 export interface Request {
   readonly id: number;
@@ -19,15 +19,22 @@ export interface Request {
   readonly link: Link<Request>;
   /** Workers that may have begun it and died. */
   deaths: number;
+  readonly suspect: boolean;
   recalls: number;
   starts: number;
   answers: number;
   fate: 'waits' | 'runs' | 'answered' | 'refused' | 'failed' | 'gone';
 }
 
-/** A lane and the worker behind it. */
+/** A process: it dies with all that its lanes hold. */
+export interface Worker {
+  readonly lanes: Lane[];
+}
+
+/** A lane, and the thread behind it. */
 export interface Lane {
   readonly name: number;
+  readonly worker: Worker;
   alive: boolean;
   /** The next order is that it leaves. */
   draining: boolean;
@@ -66,14 +73,14 @@ export const RULES: Rules = {
 };
 
 const LIMITS: QueueLimits = { size: 40, timeoutMs: 400, targetMs: 150 };
-const BATCHED: LaneLimits = { capacity: 1, batch: DEEPEST };
 /** Of simulated time, after which nothing new comes. */
 const ARRIVALS_MS = 400;
 const END_MS = 3000;
 const TICK_MS = 0.25;
 
-function linked(request: Omit<Request, 'link'>): Request {
+function linked(request: Omit<Request, 'link' | 'suspect'>): Request {
   const made = { ...request } as { -readonly [Key in keyof Request]: Request[Key] };
+  Object.defineProperty(made, 'suspect', { get: () => made.deaths > 0 });
   made.link = new Link<Request>(made);
   return made;
 }
@@ -93,6 +100,8 @@ export class World {
   #lastGiven = -1;
   readonly #load: number;
   readonly #slowShare: number;
+  /** Lanes of each worker. */
+  readonly #threads: number;
   /** When the first worker comes. */
   readonly #firstAt: number;
   #now = 0;
@@ -106,7 +115,8 @@ export class World {
     this.#slowShare = random() < 0.5 ? 0.05 : 0;
     const lanes = 1 + Math.floor(random() * 4);
     this.#firstAt = random() < 0.05 ? 700 : 0;
-    for (let i = 0; i < lanes && this.#firstAt === 0; i++) this.#join();
+    this.#threads = random() < 0.5 ? 1 : 2 + Math.floor(random() * 3);
+    for (let i = 0; i < lanes && this.#firstAt === 0; i += this.#threads) this.#join();
   }
 
   run(): void {
@@ -140,7 +150,8 @@ export class World {
     // While its answer to RECALL is on the way.
     if (this.#chance(0.02)) this.#die(this.#lanes.find(({ recalled }) => recalled !== null));
     if (this.#chance(0.001)) this.#drain(this.#pick());
-    if (this.#now > this.#firstAt && this.#chance(0.002) && this.#lanes.length < 6) this.#join();
+    if (this.#now > this.#firstAt && this.#chance(0.002) && this.#lanes.length < 6 * this.#threads)
+      this.#join();
   }
 
   #pick(): Lane | undefined {
@@ -176,47 +187,59 @@ export class World {
   }
 
   #join(): void {
-    const lane: Lane = {
-      name: ++this.#names,
-      alive: true,
-      draining: false,
-      flight: [],
-      waiting: [],
-      running: null,
-      recallAt: null,
-      recalled: null,
-    };
-    this.#lanes.push(lane);
-    this.#queue.open(lane, BATCHED);
+    const worker: Worker = { lanes: [] };
+    for (let i = 0; i < this.#threads; i++) {
+      const lane: Lane = {
+        name: ++this.#names,
+        worker,
+        alive: true,
+        draining: false,
+        flight: [],
+        waiting: [],
+        running: null,
+        recallAt: null,
+        recalled: null,
+      };
+      worker.lanes.push(lane);
+      this.#lanes.push(lane);
+      this.#queue.open(lane, { capacity: 1, batch: DEEPEST, worker });
+    }
   }
 
   #drain(lane: Lane | undefined): void {
-    if (lane === undefined || this.#lanes.length === 1) return;
-    lane.draining = true;
-    this.#queue.hold(lane);
+    if (lane === undefined || this.#lanes.every(({ worker }) => worker === lane.worker)) return;
+    for (const each of lane.worker.lanes) {
+      each.draining = true;
+      this.#queue.hold(each);
+    }
   }
 
   /** The worker dies; another comes after a while, so that nothing waits for ever. */
-  #die(lane: Lane | undefined): void {
-    if (lane === undefined || !lane.alive) return;
-    lane.alive = false;
-    this.#remove(lane);
-    const lost = lane.flight.splice(0);
+  #die(one: Lane | undefined): void {
+    if (one === undefined || !one.alive) return;
+    const { lanes } = one.worker;
+    // Those that drained and had nothing to do have left already.
+    const left = lanes.filter((lane) => this.#lanes.includes(lane));
+    for (const lane of lanes) lane.alive = false;
+    for (const lane of left) this.#remove(lane);
+    const lost = left.flatMap((lane) => lane.flight.splice(0));
+    let convicted = 0;
     for (const request of lost) {
       if (request.fate !== 'runs') continue;
       request.deaths++;
-      if (!this.#rules.mayRunAgain(request)) {
-        request.fate = 'failed';
-        if (request.safe) this.seen.convicted++;
-        if (request.safe && !request.deadly && lost.length > 1)
-          this.#violated('an innocent request convicted in company');
+      if (this.#rules.mayRunAgain(request)) {
+        this.seen.retried++;
+        this.#again(request);
         continue;
       }
-      this.seen.retried++;
-      this.#again(request);
+      request.fate = 'failed';
+      if (!request.safe) continue;
+      this.seen.convicted++;
+      convicted++;
     }
-    // Its last words may be on their way.
-    if (lane.recalled !== null) this.#dead.push(lane);
+    if (convicted > 1) this.#violated('two requests convicted by one death');
+    // Their last words may be on their way.
+    this.#dead.push(...left.filter(({ recalled }) => recalled !== null));
     this.#join();
   }
 
@@ -234,6 +257,8 @@ export class World {
   /** The workers. */
   #work(): void {
     for (const lane of [...this.#lanes]) {
+      // With another lane of its worker, a moment ago.
+      if (!lane.alive) continue;
       this.#hearRecall(lane);
       const { running } = lane;
       if (running !== null && running.until <= this.#now) {
@@ -265,6 +290,7 @@ export class World {
     if (at > 0) this.#violated('an answer out of order');
     lane.flight.splice(at, 1);
     this.#queue.done(lane, { count: 1, now: this.#now, answered: true });
+    if (request.suspect) this.#queue.tried(request, lane.worker);
     request.answers++;
     if (request.fate === 'runs') request.fate = 'answered';
   }
@@ -355,12 +381,20 @@ export class World {
   }
 
   #checkWaiting(): void {
-    const idle = this.#lanes.some((lane) => lane.flight.length === 0 && !lane.draining);
-    if (idle && this.#queue.length > 0) this.#violated('a request that waits while a lane is idle');
+    const idle = this.#lanes.filter((lane) => lane.flight.length === 0 && !lane.draining);
+    const courts = idle.filter(({ worker }) => !worker.lanes.some(({ flight }) => flight.some(isSuspect)));
+    const waits = (suspect: boolean) =>
+      [...this.#open].some((request) => request.fate === 'waits' && request.suspect === suspect);
+    if (idle.length > 0 && waits(false)) this.#violated('a request that waits while a lane is idle');
+    if (courts.length > 0 && waits(true)) this.#violated('a suspect that waits while a worker has none');
     for (const request of this.#open) {
       const patience = LIMITS.timeoutMs * (1 + request.deaths + request.recalls) + 100;
       if (request.fate === 'waits' && this.#now - request.arrived > patience)
         this.#violated('a request that waits for ever');
     }
   }
+}
+
+function isSuspect({ suspect }: Request): boolean {
+  return suspect;
 }

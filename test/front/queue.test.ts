@@ -1,11 +1,19 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Link } from '../../src/front/line.ts';
-import { DEEPEST, Queue, type QueueLimits, SLOW_MS } from '../../src/front/queue.ts';
+import {
+  DEEPEST,
+  type LaneLimits,
+  Queue,
+  type QueueLimits,
+  SLOW_MS,
+  TRIAL_MS,
+} from '../../src/front/queue.ts';
 
 class Request {
   readonly name: string;
   readonly shares: boolean;
+  suspect = false;
   readonly link = new Link<Request>(this);
 
   constructor(name: string, shares: boolean) {
@@ -25,9 +33,18 @@ function post(name: string): Request {
   return new Request(name, false);
 }
 
+/** Each lane is a worker by itself unless it is said to be one of another's. */
+function add<L>(
+  queue: Queue<Request, L>,
+  lane: L,
+  limits: Omit<LaneLimits, 'worker'> & Partial<LaneLimits>,
+): void {
+  queue.open(lane, { worker: {}, ...limits });
+}
+
 function open(limits: Partial<QueueLimits> = {}, lanes: readonly string[] = []): Queue<Request, string> {
   const queue = new Queue<Request, string>({ ...LIMITS, ...limits });
-  for (const lane of lanes) queue.open(lane, ONE);
+  for (const lane of lanes) add(queue, lane, ONE);
   return queue;
 }
 
@@ -74,15 +91,15 @@ test('no more than its size may wait', () => {
 test('what idle lanes can take at once is never refused', () => {
   const queue = open({ size: 0 });
   expect(queue.push(get('1'), 0)).toBe(false);
-  queue.open('a', ONE);
-  queue.open('b', { capacity: 2, batch: 2 });
+  add(queue, 'a', ONE);
+  add(queue, 'b', { capacity: 2, batch: 2 });
   expect(['2', '3', '4', '5'].map((name) => queue.push(get(name), 0))).toEqual([true, true, true, false]);
   expect(deal(queue)).toEqual(['b2', 'a3', 'b4']);
 });
 
 test('of lanes that run many at once the one with the least to do comes first', () => {
   const queue = open();
-  for (const lane of ['a', 'b', 'c']) queue.open(lane, { capacity: 3, batch: 1 });
+  for (const lane of ['a', 'b', 'c']) add(queue, lane, { capacity: 3, batch: 1 });
   for (const name of '1234567'.split('')) queue.push(get(name), 0);
   expect(deal(queue)).toEqual(['c1', 'b2', 'a3', 'c4', 'b5', 'a6', 'c7']);
   queue.done('b', { count: 2, now: 1, answered: true });
@@ -92,11 +109,11 @@ test('of lanes that run many at once the one with the least to do comes first', 
 
 test('what one of these may not have begun is asked back when another is at half as much at most, and again when it has more', () => {
   const queue = open();
-  queue.open('a', { capacity: 5, batch: 1 });
+  add(queue, 'a', { capacity: 5, batch: 1 });
   for (const name of '123'.split('')) queue.push(get(name), 0);
   deal(queue);
   expect([queue.shared, [...queue.recalls(SLOW_MS)]]).toEqual([false, []]);
-  queue.open('b', { capacity: 5, batch: 1 });
+  add(queue, 'b', { capacity: 5, batch: 1 });
   expect(queue.shared).toBe(true);
   for (const name of '45'.split('')) queue.push(get(name), 0);
   expect(deal(queue)).toEqual(['b4', 'b5']);
@@ -107,7 +124,7 @@ test('what one of these may not have begun is asked back when another is at half
   queue.hold('b');
   queue.push(get('6'), 50);
   expect(deal(queue)).toEqual(['a6']);
-  queue.open('b', { capacity: 5, batch: 1 });
+  add(queue, 'b', { capacity: 5, batch: 1 });
   expect([...queue.recalls(50)]).toEqual(['a']);
 });
 
@@ -116,7 +133,7 @@ test('a lane that is held takes nothing until it is opened again, one that is dr
   queue.hold('b');
   for (const name of ['1', '2']) queue.push(get(name), 0);
   expect(deal(queue)).toEqual(['a1']);
-  queue.open('b', ONE);
+  add(queue, 'b', ONE);
   expect(deal(queue)).toEqual(['b2']);
   queue.hold('b');
   queue.done('b', { count: 1, now: 1, answered: true });
@@ -151,13 +168,13 @@ test('a lane is filled ahead by two milliseconds of work, by 32 at most, and not
 test('idle lanes first, then those with the least in them', () => {
   const queue = open();
   for (const lane of ['a', 'b']) {
-    queue.open(lane, ONE);
+    add(queue, lane, ONE);
     queue.push(get('x'), 0);
     deal(queue, 0);
     queue.done(lane, { count: 1, now: 0.1, answered: true });
     queue.hold(lane);
   }
-  for (const lane of ['a', 'b']) queue.open(lane, ONE);
+  for (const lane of ['a', 'b']) add(queue, lane, ONE);
   for (let i = 1; i < 6; i++) queue.push(get(`${i}`), 1);
   expect(deal(queue, 1)).toEqual(['b1', 'a2', 'a3', 'b4', 'a5']);
 });
@@ -199,7 +216,7 @@ test('what stands behind a slow head is asked back, once, and goes before all ot
   queue.push(three, 50);
   queue.done('a', { count: 1, now: 51, answered: false });
   queue.pushAgain(two, 51);
-  queue.open('b', ONE);
+  add(queue, 'b', ONE);
   expect(deal(queue, 51)).toEqual(['b2']);
 });
 
@@ -240,7 +257,7 @@ function late({ left, served }: { readonly left: number; readonly served: number
   expect([queue.expire(101), queue.expire(199)]).toEqual([[], []]);
   for (const request of leavers) queue.leave(request);
   for (const { name } of lucky) {
-    queue.open(name, ONE);
+    add(queue, name, ONE);
     queue.next(200);
   }
   return queue;
@@ -316,7 +333,7 @@ test('does as a plain list would', () => {
           if (known.has(given.hold)) held.add(given.hold);
           idle = idle.filter((each) => each !== given.hold);
         } else {
-          queue.open(given.open, ONE);
+          add(queue, given.open, ONE);
           known.add(given.open);
           held.delete(given.open);
           offer(given.open);
@@ -338,4 +355,42 @@ test('it tells for how long nobody can come to have waited too long', () => {
   const hasty = open({ timeoutMs: 30 });
   hasty.push(get('1'), 10);
   expect(hasty.calmMs(20)).toBe(20);
+});
+
+function suspect(name: string): Request {
+  const request = new Request(name, false);
+  request.suspect = true;
+  return request;
+}
+
+test('suspects go first and the last in front, one at a time in each worker, and hold up nobody else', () => {
+  const queue = open();
+  const [one, other] = [{}, {}];
+  for (const lane of ['a', 'b', 'c']) add(queue, lane, { ...ONE, worker: one });
+  add(queue, 'd', { capacity: 2, batch: 2, worker: other });
+  const [first, second] = [suspect('1'), suspect('2')];
+  queue.push(get('x'), 0);
+  queue.push(get('y'), 0);
+  for (const again of [suspect('4'), suspect('3'), second, first]) queue.pushAgain(again, 0);
+  expect(deal(queue)).toEqual(['d1', 'c2', 'bx', 'ay']);
+  expect([queue.length, queue.suspects, queue.idle, queue.since]).toEqual([2, 2, 1, 0]);
+  // It has been answered, or its worker has died of it.
+  queue.done('d', { count: 1, now: 1, answered: true });
+  queue.tried(first, other);
+  expect(deal(queue, 1)).toEqual(['d3']);
+  queue.drop('a');
+  queue.drop('b');
+  expect(deal(queue, 1)).toEqual([]);
+  // Long enough without harm.
+  expect(deal(queue, 1 + TRIAL_MS)).toEqual(['d4']);
+  expect(queue.suspects).toBe(0);
+});
+
+test('a suspect leaves, and waits no longer than others', () => {
+  const queue = open({ timeoutMs: 1000 });
+  const [first, second] = [suspect('1'), suspect('2')];
+  queue.pushAgain(first, 0);
+  queue.pushAgain(second, 10);
+  expect([queue.leave(first), queue.leave(first), queue.since]).toEqual([true, false, 10]);
+  expect([queue.expire(1000), queue.expire(1010)]).toEqual([[], [second]]);
 });

@@ -34,6 +34,17 @@ function memoryOf(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
+test('a request that kills two workers takes none of those with it that ran beside it', async () => {
+  await using server = await start('-w', '2');
+  const ask = (path: string) => fetchOnce({ port: server.port }, path, { timeoutMs: 60_000 });
+  const beside = Array.from({ length: 30 }, (_, id) => ask(`/slow?ms=300&id=${id}`));
+  const deadly = await ask('/thrown');
+  const answers = await Promise.all(beside);
+  expect([deadly.status, ...answers.map(({ status }) => status)]).toEqual([502, ...answers.map(() => 200)]);
+  await server.waitForLog('GET /thrown has killed two workers');
+  expect(server.log().match(/has killed two workers/g)).toHaveLength(1);
+});
+
 test('what a worker has not begun when it begins to compute is run by another one, once', async () => {
   const COUNT = 40;
   await using server = await start('-w', '2');
