@@ -129,8 +129,15 @@ export class Response {
   }
 
   #late(error: unknown, reject: (error: unknown) => void): void {
-    this.#report(error);
+    if (!this.#isAbort(error)) this.#report(error);
     reject(error);
+  }
+
+  /** What it awaited was given up at our signal, as it was meant to be: nothing is wrong with the application. */
+  #isAbort(error: unknown): boolean {
+    const signal = this.#controller?.signal;
+    if (signal === undefined || !signal.aborted) return false;
+    return error === signal.reason || (error as Error | undefined)?.cause === signal.reason;
   }
 }
 

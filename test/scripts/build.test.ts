@@ -20,10 +20,11 @@ let root: string;
 
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'build-'));
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json'])
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'rolldown.config.mjs'])
     cpSync(join(ROOT, name), join(root, name));
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
   mkdirSync(join(root, 'src'));
+  writeFileSync(join(root, 'src/index.ts'), "export { a } from './a.ts';\n");
 });
 
 beforeEach(() => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { HttpError } from '../../src/errors.ts';
 import { HOP_BY_HOP } from '../../src/http/grammar.ts';
@@ -527,6 +528,25 @@ describe('the end of the iterable', () => {
     await expect.poll(() => errors).toContain('Error: late');
     await new Promise(setImmediate);
     expect(errors.match(/Error: late/g)).toHaveLength(1);
+  });
+
+  test.each<[string, (signal: AbortSignal) => Promise<unknown>]>([
+    [
+      'rejects with its reason',
+      (signal) => new Promise((_, no) => signal.addEventListener('abort', () => no(signal.reason))),
+    ],
+    ['wraps that, as those of Node do', (signal) => sleep(3_600_000, undefined, { signal })],
+  ])('what gives up at the signal is no error, when it %s', async (_, wait) => {
+    const exchange = new FakeExchange();
+    const app: Application = async (environ) => {
+      const signal = environ['tunicorn.signal']?.() as AbortSignal;
+      setImmediate(() => exchange.leave());
+      await wait(signal);
+      return [];
+    };
+    const { errors } = await run(app, exchange);
+    await new Promise(setImmediate);
+    expect(errors).toBe('');
   });
 
   test('an error after the client has left is told all the same', async () => {
