@@ -10,7 +10,7 @@ export function listen(listener: Listener, options: ListenOptions): Promise<Acce
     accepting.accepted++;
     options.onConnection(socket, listener);
   });
-  const accepting: Accepting = { server, accepted: 0 };
+  const accepting: Accepting = { server, backlog: options.backlog, accepted: 0 };
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ fd: listener.fd }, options.backlog, () => {
@@ -30,19 +30,27 @@ export interface ListenOptions {
 
 export interface Accepting {
   readonly server: Server;
+  /** Connections that can wait to be accepted. */
+  readonly backlog: number;
   /** Connections accepted so far. */
   accepted: number;
 }
 
 /** Where new connections never cease, this is when it ends all the same. */
-const QUIET_MS = 500;
+const MOST_MS = 5000;
 
-/** Accepts until a whole turn of the event loop brings no connection, so that none of the backlog is lost. */
+/**
+ * Accepts until a whole turn of the event loop brings no connection, or as many have come as can have waited when it began:
+ * so none of the backlog is lost. Node accepts one connection a turn, and with a hundred requests to read and answer
+ * meanwhile a turn takes some milliseconds.
+ */
 export async function closeWhenQuiet(listeners: readonly Accepting[]): Promise<void> {
-  const count = () => listeners.reduce((sum, listener) => sum + listener.accepted, 0);
-  const deadline = performance.now() + QUIET_MS;
+  const count = () => listeners.reduce((sum, { accepted }) => sum + accepted, 0);
+  // The kernel lets one more wait than it is told.
+  const most = listeners.reduce((sum, { accepted, backlog }) => sum + accepted + backlog + 1, 0);
+  const deadline = performance.now() + MOST_MS;
   let before = -1;
-  while (before !== count() && performance.now() < deadline) {
+  while (before !== count() && count() < most && performance.now() < deadline) {
     before = count();
     await turn();
     await turn();

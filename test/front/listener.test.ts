@@ -46,6 +46,19 @@ test('what waits in the backlog is taken before it closes', async () => {
   for (const client of clients) client.close();
 });
 
+test('also when each turn of the event loop takes its time', async () => {
+  const accepting = await open((socket) => {
+    socket.on('error', () => {});
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+    socket.end('hello');
+  });
+  const clients = await Promise.all(Array.from({ length: 60 }, () => connect({ port: accepting.port })));
+  await closeWhenQuiet([accepting]);
+  for (const client of clients) expect(String((await client.ended()).rest)).toBe('hello');
+  for (const client of clients) client.close();
+});
+
 test('connections that never cease do not keep it open', async () => {
   const accepting = await open((socket) => {
     socket.on('error', () => {});

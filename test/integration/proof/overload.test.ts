@@ -3,6 +3,7 @@
  * those who are served are still there, and the others are told at once.
  */
 import { expect, test } from 'vitest';
+import type { Kind } from '../../support/kinds.ts';
 import { type LoadReport, monotonicMs } from '../../support/load.ts';
 import { type Scenario, startScenario } from './scenario.ts';
 
@@ -19,7 +20,8 @@ const TOLD_WITHIN_MS = 50;
 /** It may also bear less while it is watched than while its capacity was measured. */
 const TRIES = 3;
 
-interface Kind {
+interface Case {
+  readonly kind: Kind;
   readonly args: readonly string[];
   /** Milliseconds after which a request is refused. */
   readonly after: number;
@@ -42,8 +44,8 @@ async function capacityOf(scenario: Scenario): Promise<number> {
   return ((await load.stop()).okBetween(fromMs, toMs) * 1000) / (toMs - fromMs);
 }
 
-async function attempt({ args, after }: Kind): Promise<Outcome> {
-  await using scenario = await startScenario({ args: ['-w', '2', ...args] });
+async function attempt({ kind, args, after }: Case): Promise<Outcome> {
+  await using scenario = await startScenario({ kind, args: ['-w', '2', '--threads', '1', ...args] });
   const capacity = await capacityOf(scenario);
   const rate = Math.round(TIMES * capacity);
   await using load = scenario.load({ rate, fresh: 1, posts: 0, patienceMs: PATIENCE_MS, path: PATH });
@@ -78,16 +80,17 @@ function judgeRefusals(report: LoadReport, { after, fromMs }: { after: number; f
   return at(0.5);
 }
 
-test.each([
-  { what: 'clients that give up', args: [], after: 500 },
-  { what: 'a full queue', args: ['--queue-size', '10'], after: 0 },
-  { what: 'a short --queue-timeout', args: ['--queue-timeout', '0.5'], after: 500 },
+test.each<Case & { readonly what: string }>([
+  { kind: 'python', what: 'clients that give up', args: [], after: 500 },
+  { kind: 'python', what: 'a full queue', args: ['--queue-size', '10'], after: 0 },
+  { kind: 'python', what: 'a short --queue-timeout', args: ['--queue-timeout', '0.5'], after: 500 },
+  { kind: 'node', what: 'clients that give up', args: [], after: 500 },
 ])(
-  '$what: useful answers stay at 0.9 of what can be borne, and 503 comes in time',
-  async (kind) => {
+  '$kind workers, $what: useful answers stay at 0.9 of what can be borne, and 503 comes in time',
+  async (given) => {
     const isWell = ({ useful, lateMs }: Outcome) => useful >= USEFUL && lateMs < TOLD_WITHIN_MS;
     const outcomes: Outcome[] = [];
-    while (outcomes.length < TRIES && !outcomes.some(isWell)) outcomes.push(await attempt(kind));
+    while (outcomes.length < TRIES && !outcomes.some(isWell)) outcomes.push(await attempt(given));
     expect(outcomes.filter(isWell), JSON.stringify(outcomes)).toHaveLength(1);
   },
   120_000,

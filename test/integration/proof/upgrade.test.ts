@@ -1,6 +1,7 @@
 /** A new Tunicorn takes over the sockets of the old one: the listener never refuses, and no request is lost. */
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
+import { KINDS, type Kind } from '../../support/kinds.ts';
 import { isAlive } from '../../support/tunicorn.ts';
 import { pause, type Scenario, startScenario, unharmed, until } from './scenario.ts';
 
@@ -36,47 +37,63 @@ async function successorOf(scenario: Scenario): Promise<number> {
   return pid;
 }
 
-test('USR2, and TERM to the old one', async () => {
-  await using scenario = await startScenario({ args: ['-w', '2'], told: { 'import-seconds': '0.5' } });
-  const { server } = scenario;
-  const before = await server.workers();
-  await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
-  await load.answered(100);
-  server.signal('SIGUSR2');
-  const pid = await successorOf(scenario);
-  await server.waitForLog(/(?:Ready: [\s\S]*){2}/);
-  server.tree();
-  server.signal('SIGTERM');
-  expect(await server.exited).toEqual({ code: 0, signal: null });
-  await load.answered(400);
-  expect(isAlive(pid)).toBe(true);
-  await until('its own pid file', () => pidIn(scenario.pidFile) === pid);
-  const report = await load.stop();
-  unharmed(report);
-  // The new one's workers have served, too.
-  expect([...report.byWorker().keys()].filter((worker) => !before.includes(worker))).toHaveLength(2);
-}, 60_000);
+test.each(KINDS)(
+  '%s workers: USR2, and TERM to the old one',
+  async (kind) => {
+    await using scenario = await startScenario({
+      kind,
+      args: ['-w', '2'],
+      told: { 'import-seconds': '0.5' },
+    });
+    const { server } = scenario;
+    const before = await server.workers();
+    await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
+    await load.answered(100);
+    server.signal('SIGUSR2');
+    const pid = await successorOf(scenario);
+    await server.waitForLog(/(?:Ready: [\s\S]*){2}/);
+    server.tree();
+    server.signal('SIGTERM');
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    await load.answered(400);
+    expect(isAlive(pid)).toBe(true);
+    await until('its own pid file', () => pidIn(scenario.pidFile) === pid);
+    const report = await load.stop();
+    unharmed(report);
+    // The new one's workers have served, too.
+    expect([...report.byWorker().keys()].filter((worker) => !before.includes(worker))).toHaveLength(2);
+  },
+  60_000,
+);
 
-test('`tunicorn upgrade`: the old one goes by itself', async () => {
-  await using scenario = await startScenario({ args: ['-w', '2'] });
-  const { server } = scenario;
-  await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
-  await load.answered(100);
-  const upgrade = scenario.command('upgrade');
-  const pid = await successorOf(scenario);
-  expect(await upgrade).toMatchObject({ code: 0 });
-  expect(await server.exited).toEqual({ code: 0, signal: null });
-  await load.answered(400);
-  expect(isAlive(pid)).toBe(true);
-  const status = await scenario.status();
-  expect(status).toMatchObject({ pid, state: 'serving' });
-  unharmed(await load.stop());
-}, 60_000);
+test.each(KINDS)(
+  '%s workers: `tunicorn upgrade`: the old one goes by itself',
+  async (kind) => {
+    await using scenario = await startScenario({ kind, args: ['-w', '2'] });
+    const { server } = scenario;
+    await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
+    await load.answered(100);
+    const upgrade = scenario.command('upgrade');
+    const pid = await successorOf(scenario);
+    expect(await upgrade).toMatchObject({ code: 0 });
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    await load.answered(400);
+    expect(isAlive(pid)).toBe(true);
+    const status = await scenario.status();
+    expect(status).toMatchObject({ pid, state: 'serving' });
+    unharmed(await load.stop());
+  },
+  60_000,
+);
 
-test.each(['the command', 'USR2'])(
-  'an upgrade that fails (%s): the old one serves on',
-  async (way) => {
-    await using scenario = await startScenario({ args: ['-w', '2'] });
+test.each<[Kind, string]>([
+  ['python', 'the command'],
+  ['python', 'USR2'],
+  ['node', 'USR2'],
+])(
+  '%s workers, an upgrade that fails (%s): the old one serves on',
+  async (kind, way) => {
+    await using scenario = await startScenario({ kind, args: ['-w', '2'] });
     const { server } = scenario;
     const before = await server.workers();
     await using load = scenario.load({ rate: await scenario.steadyRate(), fresh: 0.5 });
