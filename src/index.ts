@@ -25,4 +25,4 @@ export type {
   Write,
 } from './wsgi/types.ts';
 export { type ValidatorOptions, validator } from './wsgi/validator.ts';
-export { type Side, type Warn, WsgiViolation } from './wsgi/violation.ts';
+export { WsgiViolation } from './wsgi/violation.ts';

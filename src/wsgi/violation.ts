@@ -31,7 +31,7 @@ export class WsgiViolation extends Error {
   }
 }
 
-export type Side = WsgiViolation['side'];
+type Side = WsgiViolation['side'];
 
 /** What a check does when it finds something: `application.breaks('start', 'The status …')`. */
 class Party {

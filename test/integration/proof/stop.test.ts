@@ -102,8 +102,7 @@ describe.each(KINDS)('%s workers', (kind) => {
       return { fromMs, toMs, value: toMs - fromMs };
     };
     const strikes: Strike[] = [];
-    while (strikes.length < 20)
-      strikes.push(...(await Promise.all([kill(), kill(), kill(), kill()])));
+    while (strikes.length < 20) strikes.push(...(await Promise.all([kill(), kill(), kill(), kill()])));
     expect(judge('all gone after SIGKILL of the arbiter', strikes, { boundMs, report })).toBeLessThan(
       boundMs,
     );
