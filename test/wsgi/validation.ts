@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Application, Chunk, Environ, Header, StartResponse } from '../../src/wsgi/types.ts';
 import { validator } from '../../src/wsgi/validator.ts';
-import { SECTIONS, type Side, type Warn, WsgiViolation } from '../../src/wsgi/violation.ts';
+import { SECTIONS, type Warn, WsgiViolation } from '../../src/wsgi/violation.ts';
 import { runApp } from './run-app.ts';
 
 export const TEXT: readonly Header[] = [['Content-Type', 'text/plain']];
@@ -59,7 +59,7 @@ export const using =
 /** What is done wrong, who is told to have done it, and in which words. */
 export type Check = readonly [
   name: string,
-  side: Side,
+  side: WsgiViolation['side'],
   section: keyof typeof SECTIONS,
   message: string,
   wrong: () => unknown,
