@@ -110,7 +110,8 @@ export class Client implements Channel {
   }
 
   onIdleDue(): void {
-    if (this.#state.current !== 'idle') return;
+    // A request may have come since, and been answered, and its time has begun anew.
+    if (this.#state.current !== 'idle' || this.#context.deadlines.idle.has(this.#reading)) return;
     // What it was sent is still on its way: it reads slowly, which another deadline watches.
     if (this.outgoing.blocked || this.socket.writableLength > 0)
       this.#context.deadlines.send.add(this.#sending);

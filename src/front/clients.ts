@@ -69,7 +69,7 @@ export class Clients implements ClientContext {
     this.deadlines = {
       head: seconds(options.clientHeaderTimeout, (client) => client.onHeadDue()),
       body: seconds(options.clientBodyTimeout, (client) => client.onBodyDue()),
-      idle: seconds(options.keepAlive, (client) => client.onIdleDue()),
+      idle: seconds(options.keepAlive, (client) => afterPoll(() => client.onIdleDue())),
       send: seconds(options.sendTimeout, (client) => client.onSendDue()),
       linger: options.deadlines.list<Client>(LINGER_MS, (client) => client.socket.destroy()),
     };
@@ -139,7 +139,7 @@ export class Clients implements ClientContext {
   stop(idleMs = STOP_IDLE_MS): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => this.#closeIdle(), idleMs).unref();
+    this.#idleTimer = setTimeout(() => afterPoll(() => this.#closeIdle()), idleMs).unref();
     if (this.clients.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onStopped.push(resolve));
   }
@@ -169,4 +169,12 @@ function limitsOf(settings: ClientSettings): Limits {
     fieldSize: settings.limitRequestFieldSize,
     body: settings.limitRequestBody,
   };
+}
+
+/**
+ * Timers come before sockets in a turn of the event loop: what has come meanwhile is to be read first. A connection that was
+ * idle when the turn began may have its next request in the kernel, and would be closed in its face.
+ */
+function afterPoll(action: () => void): void {
+  setImmediate(action);
 }

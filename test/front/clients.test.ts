@@ -45,6 +45,25 @@ test('stop: what is under way is answered and closed, what is idle closed within
   expect(stage.clients.clients.size).toBe(0);
 });
 
+test.each(['the server stops', 'its keep-alive time ends'])(
+  'a request that came while the event loop stood still is answered, though %s meanwhile',
+  async (why) => {
+    const stops = why === 'the server stops';
+    await using stage = await openStage((exchange) => reply(exchange, 'fine'), {
+      keepAlive: stops ? 60 : 0.3,
+    });
+    const client = await stage.connect();
+    await client.request('GET', '/');
+    const stopped = stops ? stage.clients.stop(100) : null;
+    // It is with the kernel at once; nobody reads it before all timers are due.
+    client.socket.write(GET);
+    const until = performance.now() + 500;
+    while (performance.now() < until);
+    expect(String((await client.read()).body)).toBe('fine');
+    await stopped;
+  },
+);
+
 test('stop: with nobody there it is over at once', async () => {
   await using stage = await openStage(() => {});
   const started = performance.now();
