@@ -134,12 +134,14 @@ export class Clients implements ClientContext {
 
   /**
    * Answers what is under way, closes every connection after it, and resolves when none is left. Idle
-   * connections get `idleMs` to send the request that is on its way; called again, that counts anew.
+   * connections get `idleMs` to send the request that is on its way; called again, that counts anew. With null that
+   * does not count yet: there may be more to accept, of whom nothing has been read.
    */
-  stop(idleMs = STOP_IDLE_MS): Promise<void> {
+  stop(idleMs: number | null = STOP_IDLE_MS): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => afterPoll(() => this.#closeIdle()), idleMs).unref();
+    if (idleMs !== null)
+      this.#idleTimer = setTimeout(() => afterPoll(() => this.#closeIdle()), idleMs).unref();
     if (this.clients.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onStopped.push(resolve));
   }

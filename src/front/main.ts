@@ -205,7 +205,7 @@ class Front {
     this.#deadline = setTimeout(() => this.#giveUp(), Math.max(0, graceMs - LEAD_MS));
     // Who has little time to finish has none to wait for what idle connections may still ask.
     const idleMs = Math.min(IDLE_MS, graceMs / 10);
-    void this.#clients.stop(idleMs);
+    void this.#clients.stop(again ? idleMs : null);
     if (!again) void this.#finish(idleMs);
   }
 
