@@ -87,6 +87,8 @@ export class Queue<R extends Waiter<R>, L> {
    * gets one at a time, so that a second death convicts no innocent one with it.
    */
   readonly #suspects = new Line<R>();
+  /** All who wait, those that go first in front. */
+  readonly #lines = [this.#suspects, this.#again, this.#waiting];
   /** Workers that run a suspect. */
   readonly #trials = new Map<object, { readonly suspect: R; readonly until: number }>();
   readonly #loads = new Map<L, Load>();
@@ -111,11 +113,8 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** When the one that has waited longest was lined up; null when nothing waits. */
   get since(): number | null {
-    const since = Math.min(
-      this.#again.first?.at ?? Number.POSITIVE_INFINITY,
-      this.#suspects.first?.at ?? Number.POSITIVE_INFINITY,
-      this.#waiting.first?.at ?? Number.POSITIVE_INFINITY,
-    );
+    let since = Number.POSITIVE_INFINITY;
+    for (const { first } of this.#lines) since = Math.min(since, first?.at ?? since);
     return since === Number.POSITIVE_INFINITY ? null : since;
   }
 
@@ -142,7 +141,7 @@ export class Queue<R extends Waiter<R>, L> {
 
   /** The client has gone: nobody waits for this request any longer. @returns whether it was still waiting. */
   leave(request: R): boolean {
-    const waited = [this.#waiting, this.#again, this.#suspects].some((line) => line.remove(request.link));
+    const waited = this.#lines.some((line) => line.remove(request.link));
     if (waited && this.#late !== null) this.#late.left++;
     return waited;
   }
@@ -166,7 +165,8 @@ export class Queue<R extends Waiter<R>, L> {
   /** The lane is gone. */
   drop(lane: L): void {
     this.hold(lane);
-    this.#trials.delete(this.#loads.get(lane)?.worker ?? this);
+    const load = this.#loads.get(lane);
+    if (load !== undefined) this.#trials.delete(load.worker);
     this.#loads.delete(lane);
   }
 
@@ -275,8 +275,7 @@ export class Queue<R extends Waiter<R>, L> {
     const { timeoutMs, targetMs } = this.limits;
     const limit = timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
     const target = overloaded && targetMs > 0 ? Math.min(limit, targetMs) : limit;
-    const again = [this.#suspects, this.#again].flatMap((line) => expired(line, now - limit));
-    return [...again, ...expired(this.#waiting, now - target)];
+    return this.#lines.flatMap((line) => expired(line, now - (line === this.#waiting ? target : limit)));
   }
 
   /**

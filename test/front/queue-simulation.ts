@@ -150,8 +150,7 @@ export class World {
     // While its answer to RECALL is on the way.
     if (this.#chance(0.02)) this.#die(this.#lanes.find(({ recalled }) => recalled !== null));
     if (this.#chance(0.001)) this.#drain(this.#pick());
-    if (this.#now > this.#firstAt && this.#chance(0.002) && this.#lanes.length < 6 * this.#threads)
-      this.#join();
+    if (this.#now > this.#firstAt && this.#chance(0.002) && this.#lanes.length < 6) this.#join();
   }
 
   #pick(): Lane | undefined {
@@ -236,6 +235,9 @@ export class World {
       if (!request.safe) continue;
       this.seen.convicted++;
       convicted++;
+      // With lanes of its own besides, an innocent suspect may have run beside another one's poison.
+      if (this.#threads === 1 && !request.deadly && lost.length > 1)
+        this.#violated('an innocent request convicted in company');
     }
     if (convicted > 1) this.#violated('two requests convicted by one death');
     // Their last words may be on their way.

@@ -1,42 +1,27 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Outgoing } from '../../src/front/outgoing.ts';
-import { Room } from '../../src/front/room.ts';
 import { Turn } from '../../src/front/turn.ts';
 import { formatRequest } from '../support/client.ts';
 import { openStage, reply } from './harness.ts';
+import { openPair, type Pair, received } from './pair.ts';
 
 let turn: Turn;
-let outgoing: Outgoing;
-let socket: Socket;
-let reader: Socket;
+let pair: Pair;
 let writes: ReturnType<typeof vi.spyOn>;
 
 beforeEach(async () => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  reader = dial((server.address() as AddressInfo).port);
-  [socket] = (await once(server, 'connection')) as [Socket];
-  server.close();
-  writes = vi.spyOn(socket, 'write');
-  const room = new Room({ memoryLimit: 1e9, spoolLimit: 1e9, spoolDir: tmpdir(), warn: () => {} });
-  outgoing = new Outgoing(socket, room);
+  pair = await openPair();
+  writes = vi.spyOn(pair.socket, 'write');
   turn = new Turn();
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  socket.destroy();
-  reader.destroy();
-  outgoing.close();
+  return pair[Symbol.asyncDispose]();
 });
 
 /** Gives an answer that came at once. */
 function give(head: string): void {
   expect(turn.admits(performance.now())).toBe(true);
-  expect(outgoing.writeHead(head, [], turn)).toBe(true);
+  expect(pair.outgoing.writeHead(head, [], turn)).toBe(true);
 }
 
 /** Lets the clock say that so much time has passed. */
@@ -45,32 +30,27 @@ function pass(ms: number): void {
   vi.spyOn(performance, 'now').mockReturnValue(now);
 }
 
-async function received(): Promise<string> {
-  socket.end();
-  return text(reader);
-}
-
 test('what is given at once leaves at the end of the turn, in one write', async () => {
   const left = vi.fn();
-  outgoing.onLeft = left;
+  pair.outgoing.onLeft = left;
   pass(0);
   give('one ');
   give('two ');
-  expect([writes.mock.calls.length, outgoing.unsent, outgoing.empty]).toEqual([0, 8, true]);
+  expect([writes.mock.calls.length, pair.outgoing.unsent, pair.outgoing.empty]).toEqual([0, 8, true]);
   await new Promise(setImmediate);
   expect([writes.mock.calls.length, left.mock.calls.length]).toEqual([1, 1]);
-  expect(await received()).toBe('one two ');
+  expect(String(await received(pair, 8))).toBe('one two ');
 });
 
 test('what comes after it stays behind it', async () => {
   pass(0);
   give('one ');
-  outgoing.write([Buffer.from('two ')]);
+  pair.outgoing.write([Buffer.from('two ')]);
   give('three ');
-  outgoing.writeHead('four ', []);
+  pair.outgoing.writeHead('four ', []);
   give('five ');
-  outgoing.flush();
-  expect(await received()).toBe('one two three four five ');
+  pair.outgoing.flush();
+  expect(String(await received(pair, 24))).toBe('one two three four five ');
 });
 
 test('the first waits a millisecond, then all leave', () => {
